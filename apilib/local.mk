@@ -1,0 +1,4 @@
+noinst_LTLIBRARIES += libep.la
+libep_la_SOURCES = \
+	%D%/fence.c \
+	%D%/fence.h

@@ -1,0 +1,27 @@
+# Unit tests are programs with Check, one a module; integration tests are scripts. Each is one line in
+# `make check`, and all of them run side by side.
+TEST_EXTENSIONS = .sh
+SH_LOG_COMPILER = $(BASH_PROG)
+AM_TESTS_ENVIRONMENT = \
+	EPOCHD_BUILD='$(abs_top_builddir)'; export EPOCHD_BUILD; \
+	EPOCHD_SOURCE='$(abs_top_srcdir)'; export EPOCHD_SOURCE; \
+	SANITIZED='$(SAN_CFLAGS)'; export SANITIZED;
+
+unit_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
+unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
+
+unit_tests = \
+	tests/unit/check_fence
+
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+EXTRA_DIST += %D%/unit/unit.h
+
+tests_unit_check_fence_SOURCES = tests/unit/check_fence.c
+tests_unit_check_fence_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_fence_LDADD = $(unit_ldadd)
+
+integration_tests =
+
+TESTS += $(integration_tests)
+EXTRA_DIST += $(integration_tests)
