@@ -11,7 +11,8 @@ unit_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 
 unit_tests = \
-	tests/unit/check_fence
+	tests/unit/check_fence \
+	tests/unit/check_spawn
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -21,7 +22,16 @@ tests_unit_check_fence_SOURCES = tests/unit/check_fence.c
 tests_unit_check_fence_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_fence_LDADD = $(unit_ldadd)
 
-integration_tests =
+tests_unit_check_spawn_SOURCES = tests/unit/check_spawn.c
+tests_unit_check_spawn_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_spawn_LDADD = $(unit_ldadd)
+
+# Started by the unit tests; nothing of ours is linked, so it shows a program as it is.
+check_PROGRAMS += tests/lib/report_self
+tests_lib_report_self_SOURCES = tests/lib/report_self.c
+
+integration_tests = \
+	tests/integration/child-stands-alone.sh
 
 TESTS += $(integration_tests)
 EXTRA_DIST += $(integration_tests)
