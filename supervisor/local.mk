@@ -9,11 +9,13 @@ libchild_la_CFLAGS = -std=gnu11 $(WARN_CFLAGS) -fno-common -ffreestanding -fno-b
 
 noinst_LTLIBRARIES += libsupervisor.la
 libsupervisor_la_SOURCES = \
+	%D%/cgroups.c \
 	%D%/cgroups.h \
 	%D%/identity.c \
 	%D%/identity.h \
 	%D%/kernel.c \
 	%D%/kernel.h \
+	%D%/leftovers.c \
 	%D%/leftovers.h \
 	%D%/log.c \
 	%D%/log.h \
