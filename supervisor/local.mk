@@ -1,6 +1,26 @@
+# What runs in a child that shares our memory: a sanitizer or a stack protector there would write into
+# the supervisor's own.
+noinst_LTLIBRARIES += libchild.la
+libchild_la_SOURCES = \
+	%D%/spawn_child.c \
+	%D%/spawn_child.h
+libchild_la_CFLAGS = -std=gnu11 $(WARN_CFLAGS) -fno-common -ffreestanding -fno-builtin \
+	-fno-stack-protector -fno-sanitize=all
+
 noinst_LTLIBRARIES += libsupervisor.la
 libsupervisor_la_SOURCES = \
+	%D%/cgroups.c \
+	%D%/cgroups.h \
+	%D%/identity.c \
+	%D%/identity.h \
+	%D%/kernel.c \
+	%D%/kernel.h \
+	%D%/leftovers.c \
+	%D%/leftovers.h \
 	%D%/log.c \
-	%D%/log.h
-libsupervisor_la_LIBADD = libstore.la libep.la $(JANSSON_LIBS) $(CONFUSE_LIBS) \
+	%D%/log.h \
+	%D%/pidfd_info.h \
+	%D%/spawn.c \
+	%D%/spawn.h
+libsupervisor_la_LIBADD = libchild.la libstore.la libep.la $(JANSSON_LIBS) $(CONFUSE_LIBS) \
 	$(MICROHTTPD_LIBS) $(EV_LIBS) -lpthread -lm

@@ -11,7 +11,11 @@ unit_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 
 unit_tests = \
-	tests/unit/check_fence
+	tests/unit/check_cgroups \
+	tests/unit/check_fence \
+	tests/unit/check_identity \
+	tests/unit/check_leftovers \
+	tests/unit/check_spawn
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -21,7 +25,28 @@ tests_unit_check_fence_SOURCES = tests/unit/check_fence.c
 tests_unit_check_fence_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_fence_LDADD = $(unit_ldadd)
 
-integration_tests =
+tests_unit_check_spawn_SOURCES = tests/unit/check_spawn.c
+tests_unit_check_spawn_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_spawn_LDADD = $(unit_ldadd)
+
+tests_unit_check_cgroups_SOURCES = tests/unit/check_cgroups.c
+tests_unit_check_cgroups_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_cgroups_LDADD = $(unit_ldadd)
+tests_unit_check_identity_SOURCES = tests/unit/check_identity.c
+tests_unit_check_identity_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_identity_LDADD = $(unit_ldadd)
+tests_unit_check_leftovers_SOURCES = tests/unit/check_leftovers.c
+tests_unit_check_leftovers_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_leftovers_LDADD = $(unit_ldadd)
+
+# Started by the unit tests; without a sanitizer, whose handlers and threads it would show as its own.
+check_PROGRAMS += tests/lib/report_self
+tests_lib_report_self_SOURCES = tests/lib/report_self.c
+tests_lib_report_self_CFLAGS = -std=gnu11 $(WARN_CFLAGS)
+tests_lib_report_self_LDFLAGS =
+
+integration_tests = \
+	tests/integration/child-stands-alone.sh
 
 TESTS += $(integration_tests)
 EXTRA_DIST += $(integration_tests)
