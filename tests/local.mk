@@ -12,7 +12,8 @@ unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 
 unit_tests = \
 	tests/unit/check_fence \
-	tests/unit/check_notify
+	tests/unit/check_notify \
+	tests/unit/check_output
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -25,6 +26,10 @@ tests_unit_check_fence_LDADD = $(unit_ldadd)
 tests_unit_check_notify_SOURCES = tests/unit/check_notify.c
 tests_unit_check_notify_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_notify_LDADD = $(unit_ldadd)
+
+tests_unit_check_output_SOURCES = tests/unit/check_output.c
+tests_unit_check_output_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_output_LDADD = $(unit_ldadd)
 
 integration_tests =
 
