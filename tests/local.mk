@@ -13,7 +13,8 @@ unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 unit_tests = \
 	tests/unit/check_fence \
 	tests/unit/check_notify \
-	tests/unit/check_output
+	tests/unit/check_output \
+	tests/unit/check_upward
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -31,7 +32,12 @@ tests_unit_check_output_SOURCES = tests/unit/check_output.c
 tests_unit_check_output_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_output_LDADD = $(unit_ldadd)
 
-integration_tests =
+tests_unit_check_upward_SOURCES = tests/unit/check_upward.c
+tests_unit_check_upward_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_upward_LDADD = $(unit_ldadd)
+
+integration_tests = \
+	tests/integration/unit_verify.sh
 
 TESTS += $(integration_tests)
 EXTRA_DIST += $(integration_tests)
