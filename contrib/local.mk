@@ -1,1 +1,15 @@
-EXTRA_DIST += .clang-tidy
+EXTRA_DIST += .clang-tidy \
+	%D%/Dockerfile.example \
+	%D%/epochd.service.in
+
+# The unit names the programs by where they are installed; that is known when make runs.
+contrib/epochd.service: $(srcdir)/contrib/epochd.service.in Makefile
+	$(AM_V_GEN)mkdir -p contrib && \
+	$(SED) 's|@bindir[@]|$(bindir)|g' '$(srcdir)/contrib/epochd.service.in' > $@.new && \
+	mv $@.new $@
+
+check_DATA += contrib/epochd.service
+CLEANFILES += contrib/epochd.service
+if WITH_SYSTEMD_UNIT
+systemdsystemunit_DATA = contrib/epochd.service
+endif

@@ -23,4 +23,13 @@ libsupervisor_la_SOURCES = \
 	%D%/spawn.c \
 	%D%/spawn.h
 libsupervisor_la_LIBADD = libchild.la libstore.la libep.la $(JANSSON_LIBS) $(CONFUSE_LIBS) \
+	%D%/notify.c \
+	%D%/notify.h \
+	%D%/output.c \
+	%D%/output.h \
+	%D%/output_file.c \
+	%D%/output_file.h \
+	%D%/upward.c \
+	%D%/upward.h
+libsupervisor_la_LIBADD = libstore.la libep.la $(JANSSON_LIBS) $(CONFUSE_LIBS) \
 	$(MICROHTTPD_LIBS) $(EV_LIBS) -lpthread -lm

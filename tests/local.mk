@@ -16,6 +16,10 @@ unit_tests = \
 	tests/unit/check_identity \
 	tests/unit/check_leftovers \
 	tests/unit/check_spawn
+	tests/unit/check_fence \
+	tests/unit/check_notify \
+	tests/unit/check_output \
+	tests/unit/check_upward
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -47,6 +51,20 @@ tests_lib_report_self_LDFLAGS =
 
 integration_tests = \
 	tests/integration/child-stands-alone.sh
+tests_unit_check_notify_SOURCES = tests/unit/check_notify.c
+tests_unit_check_notify_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_notify_LDADD = $(unit_ldadd)
+
+tests_unit_check_output_SOURCES = tests/unit/check_output.c
+tests_unit_check_output_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_output_LDADD = $(unit_ldadd)
+
+tests_unit_check_upward_SOURCES = tests/unit/check_upward.c
+tests_unit_check_upward_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_upward_LDADD = $(unit_ldadd)
+
+integration_tests = \
+	tests/integration/unit_verify.sh
 
 TESTS += $(integration_tests)
 EXTRA_DIST += $(integration_tests)
