@@ -582,7 +582,9 @@ START_TEST(what_was_said_to_be_durable_is_there_after_a_kill)
 		ck_assert_uint_ge(state.used, word & 0xffffffff);
 		ck_assert_uint_eq(state.totals[0], state.used);
 		ck_assert_int_eq(store_last_incarnation(store, "kv", &row), 1);
-		ck_assert_uint_eq(row.epoch, state.used);   /* of the same transaction */
+		/* A past moment whole: the row was handed over right after the state. */
+		ck_assert_uint_le(row.epoch, state.used);
+		ck_assert_uint_ge(row.epoch + 1, state.used);
 		ck_assert_int_eq(store_close(store, true), 0);
 		ck_assert_int_eq(ask_number("SELECT count(*) = max(epoch) OR count(*) >= 1000"
 					    " FROM incarnation"), 1);
@@ -989,7 +991,7 @@ START_TEST(a_check_while_running_sets_aside_and_rebuilds_from_memory)
 	store = open_store();
 	ck_assert(found.last_clean);
 	ck_assert_ptr_null(found.set_aside);
-	ck_assert_uint_eq(found.runs, 2);
+	ck_assert_uint_eq(found.runs, 3);
 	ck_assert_uint_eq(state_of(get(store, "kv")).reserved, 360);
 	ck_assert_uint_eq(state_of(get(store, "kv")).used, 302);
 	ck_assert_int_eq(store_close(store, true), 0);
@@ -1088,7 +1090,8 @@ static void on_view_app(const char *name, const struct store_state *state,
 	ck_assert_str_eq(name, "kv");
 	ck_assert_uint_ge(state->used, 1);
 	ck_assert_ptr_nonnull(last);
-	ck_assert_uint_eq(last->epoch, state->used);
+	ck_assert_uint_le(last->epoch, state->used);
+	ck_assert_uint_ge(last->epoch + 1, state->used);
 }
 
 static void look(bool copied)
