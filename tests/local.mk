@@ -20,6 +20,8 @@ unit_tests = \
 	tests/unit/check_notify \
 	tests/unit/check_output \
 	tests/unit/check_upward
+	tests/unit/check_fence \
+	tests/unit/check_store
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -65,6 +67,19 @@ tests_unit_check_upward_LDADD = $(unit_ldadd)
 
 integration_tests = \
 	tests/integration/unit_verify.sh
+# Linked with the faults of a disk, so that it needs no preloading.
+tests_unit_check_store_SOURCES = tests/lib/slowsync.c tests/unit/check_store.c
+tests_unit_check_store_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_store_LDADD = libstore.la $(CHECK_LIBS) $(SQLITE_LIBS) -ldl
+
+# For LD_PRELOAD into the real programs; -rpath is what makes libtool build it shared.
+check_LTLIBRARIES += tests/lib/slowsync.la
+tests_lib_slowsync_la_SOURCES = tests/lib/slowsync.c
+tests_lib_slowsync_la_CFLAGS = $(AM_CFLAGS)
+tests_lib_slowsync_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+tests_lib_slowsync_la_LIBADD = -ldl
+
+integration_tests =
 
 TESTS += $(integration_tests)
 EXTRA_DIST += $(integration_tests)
