@@ -1,1 +1,3 @@
 EXTRA_DIST += .clang-tidy
+dist_man_MANS += %D%/man/epochd-api.7
+dist_noinst_DATA += %D%/schema/epochd-v1.schema.json
