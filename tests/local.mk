@@ -11,7 +11,8 @@ unit_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 
 unit_tests = \
-	tests/unit/check_fence
+	tests/unit/check_fence \
+	tests/unit/check_paths
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -20,6 +21,10 @@ EXTRA_DIST += %D%/unit/unit.h
 tests_unit_check_fence_SOURCES = tests/unit/check_fence.c
 tests_unit_check_fence_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_fence_LDADD = $(unit_ldadd)
+
+tests_unit_check_paths_SOURCES = tests/unit/check_paths.c
+tests_unit_check_paths_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_paths_LDADD = $(unit_ldadd)
 
 integration_tests =
 
