@@ -290,8 +290,8 @@ static void on_event_page(int r, const struct store_event *rows, size_t count, v
 /* A page that is full may have another behind it. */
 static json_t *next_of(const struct page *page)
 {
-	return json_array_size(page->rows) == page->limit ? json_integer((json_int_t)page->oldest)
-							  : json_null();
+	return json_array_size(page->rows) == page->limit && page->oldest > 1
+		? json_integer((json_int_t)page->oldest) : json_null();
 }
 
 struct search {

@@ -24,7 +24,7 @@ static void freep(char **p)
 /* "4 crashed, 1 asked": the members that are not 0, their names with blanks. */
 static void say_counts(const json_t *object, const char *const *skip, const char *none)
 {
-	const char *key, *separator = "";
+	const char *key, *c, *separator = "";
 	const json_t *value;
 	size_t i;
 
@@ -36,8 +36,8 @@ static void say_counts(const json_t *object, const char *const *skip, const char
 		if (skipped)
 			continue;
 		printf("%s%" JSON_INTEGER_FORMAT " ", separator, json_integer_value(value));
-		for (; *key; key++)
-			putchar(*key == '_' ? ' ' : *key >= ' ' && *key < 127 ? *key : '?');
+		for (c = key; *c; c++)
+			putchar(*c == '_' ? ' ' : *c >= ' ' && *c < 127 ? *c : '?');
 		separator = ", ";
 	}
 	puts(*separator ? "" : none);

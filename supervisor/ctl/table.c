@@ -115,74 +115,70 @@ size_t table_rows(const struct table *table)
 	return table->row_count;
 }
 
-static void blanks(FILE *out, size_t count)
+/* As much of the text as fits into *room. */
+static void put(FILE *out, const struct table_style *style, enum paint paint, const char *text,
+		size_t *room)
 {
+	size_t used, length = text_fit(text, *room, &used);
+	bool on = style->colour && paint != PAINT_NONE;
+
+	fprintf(out, "%s%.*s%s", on ? paints[paint] : "", (int)length, text, on ? "\033[0m" : "");
+	*room = text[length] ? 0 : *room - used;
+}
+
+static void put_blanks(FILE *out, size_t count, size_t *room)
+{
+	if (count > *room)
+		count = *room;
 	fprintf(out, "%*s", (int)count, "");
+	*room -= count;
 }
 
-static void painted(FILE *out, bool colour, enum paint paint, const char *text, size_t length,
-		    const char *tail)
+/* Columns of the row that are not empty at its end. */
+static size_t filled(const struct row *row, size_t count)
 {
-	bool on = colour && paint != PAINT_NONE;
-
-	fprintf(out, "%s%.*s%s%s", on ? paints[paint] : "", (int)length, text, tail,
-		on ? "\033[0m" : "");
+	while (count > 0 && !row->cells[count - 1].text)
+		count--;
+	return count;
 }
 
-/* As much of the text as fits into *room; false: it was cut, the line is full. */
-static bool put(FILE *out, const struct table_style *style, enum paint paint, const char *text,
-		size_t columns, size_t *room)
+static size_t columns_of(const struct table *table, const struct row *row, size_t count)
 {
-	if (columns <= *room) {
-		painted(out, style->colour, paint, text, strlen(text), "");
-		*room -= columns;
-		return true;
-	}
-	if (*room > 0)
-		painted(out, style->colour, paint, text, text_fit(text, *room - 1, NULL), ellipsis);
-	return false;
+	size_t total = 0, i;
+
+	for (i = 0; i < count; i++)
+		total += i + 1 < count ? table->widths[i] + strlen(gap)
+			 : table->columns[i].right ? table->widths[i] : row->cells[i].columns;
+	return total;
 }
 
-static bool last_of_row(const struct row *row, size_t i, size_t count)
+/* The last column of the terminal is the ellipsis's if the line does not fit. */
+static size_t room_for(const struct table_style *style, size_t columns, bool *cut)
 {
-	for (i++; i < count; i++)
-		if (row->cells[i].text)
-			return false;
-	return true;
+	*cut = style->width && columns > style->width;
+	return *cut ? style->width - 1 : columns;
 }
 
 static void print_row(const struct table *table, FILE *out, const struct table_style *style,
 		      const struct row *row)
 {
-	size_t room = style->width ? style->width : (size_t)-1, i;
+	size_t count = filled(row, table->count), pad, room, i;
+	bool cut;
 
-	for (i = 0; i < table->count; i++) {
+	room = room_for(style, columns_of(table, row, count), &cut);
+	for (i = 0; i < count; i++) {
 		const struct cell *cell = &row->cells[i];
-		size_t pad = table->widths[i] - cell->columns;
-		bool last = last_of_row(row, i, table->count);
 
-		if (i > 0) {
-			if (room < strlen(gap))
-				break;
-			fputs(gap, out);
-			room -= strlen(gap);
-		}
-		if (table->columns[i].right && pad <= room) {
-			blanks(out, pad);
-			room -= pad;
-		}
-		if (cell->text && !put(out, style, cell->paint, cell->text, cell->columns, &room))
-			break;
-		if (last)
-			break;
-		if (!table->columns[i].right) {
-			if (pad > room)
-				break;
-			blanks(out, pad);
-			room -= pad;
-		}
+		pad = table->widths[i] - cell->columns;
+		if (table->columns[i].right)
+			put_blanks(out, pad, &room);
+		if (cell->text)
+			put(out, style, cell->paint, cell->text, &room);
+		if (!table->columns[i].right)
+			put_blanks(out, pad, &room);
+		put_blanks(out, strlen(gap), &room);
 	}
-	fputs(style->end, out);
+	fprintf(out, "%s%s", cut ? ellipsis : "", style->end);
 }
 
 static void print_title(const struct table *table, FILE *out, const struct table_style *style)
@@ -215,11 +211,14 @@ void table_print(const struct table *table, FILE *out, const struct table_style 
 
 void table_line(FILE *out, const struct table_style *style, enum paint paint, const char *text)
 {
-	size_t room = style->width ? style->width : (size_t)-1;
 	char *harmless = text_harmless(text);
+	size_t room;
+	bool cut = false;
 
-	if (harmless)
-		put(out, style, paint, harmless, text_columns(harmless), &room);
-	fputs(style->end, out);
+	if (harmless) {
+		room = room_for(style, text_columns(harmless), &cut);
+		put(out, style, paint, harmless, &room);
+	}
+	fprintf(out, "%s%s", cut ? ellipsis : "", style->end);
 	free(harmless);
 }

@@ -154,7 +154,8 @@ double text_parse_duration(const char *text)
 		const char *name;
 		double seconds;
 	} units[] = {
-		{ "ms", 0.001 }, { "s", 1 }, { "m", 60 }, { "h", 3600 }, { "d", 86400 },
+		{ "ns", 1e-9 }, { "us", 1e-6 }, { "ms", 1e-3 }, { "s", 1 }, { "m", 60 },
+		{ "h", 3600 }, { "d", 86400 },
 	};
 	char *end;
 	double value;

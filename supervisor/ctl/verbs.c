@@ -37,16 +37,34 @@ static char *with_wait(const struct ctl *ctl, const char *path)
 	return whole;
 }
 
-/* subject: who it is about; verb: what was asked. */
+/* What became of what was waited for: the application as it is now. */
+static int say_outcome(struct ctl *ctl, const struct answer *answer, const char *subject)
+{
+	CLEANUP(freep) char *reason = text_harmless(ctl_string(answer->json, "reason"));
+	const char *state = ctl_string(answer->json, "state");
+	bool bad = strcmp(state, "fatal") == 0 || strcmp(state, "held") == 0;
+
+	if (!reason)
+		return ctl_no_memory();
+	if (ctl->json)
+		ctl_print_json(ctl, answer);
+	if (bad)
+		ctl_complain("%s: %s%s%s", subject, state, *reason ? ": " : "", reason);
+	else if (!ctl->json)
+		printf("%s: %s%s%s\n", subject, state, *reason ? ": " : "", reason);
+	return bad ? EXIT_BAD : EXIT_GOOD;
+}
+
+/* subject: who it is about, or ""; verb: what was asked. */
 static int say_done(struct ctl *ctl, const char *subject, const char *verb,
 		    const struct answer *answer)
 {
 	const json_t *event = json_object_get(answer->json, "event");
+	bool done = answer->status == 200;
 
 	if (ctl->json)
 		return ctl_print_json(ctl, answer);
-	printf("%s%s%s %s", subject, *subject ? ": " : "", verb,
-	       answer->status == 200 ? "done" : "asked for");
+	printf("%s%s%s %s", subject, *subject ? ": " : "", verb, done ? "done" : "asked for");
 	if (json_is_integer(event))
 		printf(" (event %" JSON_INTEGER_FORMAT ")", json_integer_value(event));
 	putchar('\n');
@@ -66,39 +84,24 @@ static int post(struct ctl *ctl, const char *path, const char *subject, const ch
 		return ctl_failed(ctl, r);
 	if (answer.status < 200 || answer.status > 299)
 		return ctl_refused(ctl, *subject ? subject : NULL, &answer);
-	return say_done(ctl, subject, verb, &answer);
-}
-
-/* What was waited for may have come out badly: it is settled, but fatal or held. */
-static int check_outcome(struct ctl *ctl, const char *path, const char *name)
-{
-	CLEANUP(answer_clear) struct answer app = { 0 };
-	const char *state, *reason;
-	int r = ctl_ask(ctl, "GET", path, 30, &app);
-
-	if (r)
-		return r;
-	state = ctl_string(app.json, "state");
-	reason = ctl_string(app.json, "reason");
-	if (strcmp(state, "fatal") != 0 && strcmp(state, "held") != 0)
-		return EXIT_GOOD;
-	ctl_complain("%s is %s%s%s", name, state, *reason ? ": " : "", reason);
-	return EXIT_BAD;
+	if (!json_is_object(answer.json)) {
+		ctl_complain("the answer cannot be understood: it is no JSON object");
+		return EXIT_TROUBLE;
+	}
+	if (!*ctl_string(answer.json, "state"))
+		return say_done(ctl, subject, verb, &answer);
+	return say_outcome(ctl, &answer, subject);
 }
 
 static int ask_one(struct ctl *ctl, const char *verb, const char *query, const char *name)
 {
 	CLEANUP(freep) char *escaped = client_escape(name), *harmless = text_harmless(name);
-	CLEANUP(freep) char *app = NULL, *path = NULL;
-	int r;
+	CLEANUP(freep) char *path = NULL;
 
-	if (!escaped || !harmless || asprintf(&app, "/v1/apps/%s", escaped) < 0 ||
-	    asprintf(&path, "%s/%s%s", app, verb, query) < 0)
+	if (!escaped || !harmless ||
+	    asprintf(&path, "/v1/apps/%s/%s%s", escaped, verb, query) < 0)
 		return ctl_no_memory();
-	r = post(ctl, path, harmless, verb);
-	if (r || !ctl->wait || strcmp(verb, "stop") == 0 || strcmp(verb, "signal") == 0)
-		return r;
-	return check_outcome(ctl, app, harmless);
+	return post(ctl, path, harmless, verb);
 }
 
 /* One after the other; a refusal of one does not keep us from the next. The first failure is told. */
