@@ -12,7 +12,8 @@ unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 
 unit_tests = \
 	tests/unit/check_fence \
-	tests/unit/check_paths
+	tests/unit/check_paths \
+	tests/unit/check_store
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -25,6 +26,18 @@ tests_unit_check_fence_LDADD = $(unit_ldadd)
 tests_unit_check_paths_SOURCES = tests/unit/check_paths.c
 tests_unit_check_paths_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_paths_LDADD = $(unit_ldadd)
+
+# Linked with the faults of a disk, so that it needs no preloading.
+tests_unit_check_store_SOURCES = tests/lib/slowsync.c tests/unit/check_store.c
+tests_unit_check_store_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_store_LDADD = libstore.la $(CHECK_LIBS) $(SQLITE_LIBS) -ldl
+
+# For LD_PRELOAD into the real programs; -rpath is what makes libtool build it shared.
+check_LTLIBRARIES += tests/lib/slowsync.la
+tests_lib_slowsync_la_SOURCES = tests/lib/slowsync.c
+tests_lib_slowsync_la_CFLAGS = $(AM_CFLAGS)
+tests_lib_slowsync_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+tests_lib_slowsync_la_LIBADD = -ldl
 
 integration_tests =
 
