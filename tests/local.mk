@@ -11,13 +11,25 @@ unit_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 
 unit_tests = \
+	tests/unit/check_control \
+	tests/unit/check_events \
 	tests/unit/check_fence \
 	tests/unit/check_paths \
+	tests/unit/check_report \
 	tests/unit/check_store
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
-EXTRA_DIST += %D%/unit/unit.h
+EXTRA_DIST += %D%/unit/fake.h %D%/unit/hold_answers.py %D%/unit/unit.h
+
+tests_unit_check_control_SOURCES = tests/unit/check_control.c tests/unit/fake_configuration.c \
+	tests/unit/fake_supervisor.c
+tests_unit_check_control_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_control_LDADD = $(unit_ldadd) $(CURL_LIBS)
+
+tests_unit_check_events_SOURCES = tests/unit/check_events.c
+tests_unit_check_events_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_events_LDADD = $(unit_ldadd)
 
 tests_unit_check_fence_SOURCES = tests/unit/check_fence.c
 tests_unit_check_fence_CPPFLAGS = $(unit_cppflags)
@@ -38,6 +50,10 @@ tests_lib_slowsync_la_SOURCES = tests/lib/slowsync.c
 tests_lib_slowsync_la_CFLAGS = $(AM_CFLAGS)
 tests_lib_slowsync_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
 tests_lib_slowsync_la_LIBADD = -ldl
+
+tests_unit_check_report_SOURCES = tests/unit/check_report.c tests/unit/fake_configuration.c
+tests_unit_check_report_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_report_LDADD = $(unit_ldadd)
 
 integration_tests =
 
