@@ -45,6 +45,8 @@ libsupervisor_la_LIBADD = libchild.la libstore.la libep.la $(JANSSON_LIBS) $(CON
 	%D%/log.h \
 	%D%/metrics.c \
 	%D%/metrics.h \
+	%D%/paths.c \
+	%D%/paths.h \
 	%D%/problem.c \
 	%D%/problem.h \
 	%D%/report.c \
@@ -52,3 +54,30 @@ libsupervisor_la_LIBADD = libchild.la libstore.la libep.la $(JANSSON_LIBS) $(CON
 	%D%/report_config.c
 libsupervisor_la_LIBADD = libstore.la libep.la $(JANSSON_LIBS) $(CONFUSE_LIBS) \
 	$(MICROHTTPD_LIBS) $(EV_LIBS) -lpthread -lm
+
+# epochctl. What of it is pure is a library of its own, for the unit tests.
+noinst_LTLIBRARIES += libctl.la
+libctl_la_SOURCES = \
+	%D%/ctl/client.c \
+	%D%/ctl/client.h \
+	%D%/ctl/ctl.c \
+	%D%/ctl/ctl.h \
+	%D%/ctl/explain.c \
+	%D%/ctl/explain.h \
+	%D%/ctl/instance.c \
+	%D%/ctl/instance.h \
+	%D%/ctl/offline.c \
+	%D%/ctl/offline.h \
+	%D%/ctl/show.c \
+	%D%/ctl/status.c \
+	%D%/ctl/status.h \
+	%D%/ctl/table.c \
+	%D%/ctl/table.h \
+	%D%/ctl/text.c \
+	%D%/ctl/text.h \
+	%D%/ctl/verbs.c
+libctl_la_LIBADD = libsupervisor.la libstore.la $(CURL_LIBS) $(JANSSON_LIBS) -lm
+
+bin_PROGRAMS += epochctl
+epochctl_SOURCES = %D%/ctl/main.c
+epochctl_LDADD = libctl.la

@@ -25,7 +25,9 @@ unit_tests = \
 	tests/unit/check_control \
 	tests/unit/check_events \
 	tests/unit/check_fence \
-	tests/unit/check_report
+	tests/unit/check_paths \
+	tests/unit/check_report \
+	tests/unit/check_store
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -80,6 +82,10 @@ tests_unit_check_upward_LDADD = $(unit_ldadd)
 
 integration_tests = \
 	tests/integration/unit_verify.sh
+tests_unit_check_paths_SOURCES = tests/unit/check_paths.c
+tests_unit_check_paths_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_paths_LDADD = $(unit_ldadd)
+
 # Linked with the faults of a disk, so that it needs no preloading.
 tests_unit_check_store_SOURCES = tests/lib/slowsync.c tests/unit/check_store.c
 tests_unit_check_store_CPPFLAGS = $(unit_cppflags)
@@ -91,6 +97,7 @@ tests_lib_slowsync_la_SOURCES = tests/lib/slowsync.c
 tests_lib_slowsync_la_CFLAGS = $(AM_CFLAGS)
 tests_lib_slowsync_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
 tests_lib_slowsync_la_LIBADD = -ldl
+
 tests_unit_check_report_SOURCES = tests/unit/check_report.c tests/unit/fake_configuration.c
 tests_unit_check_report_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_report_LDADD = $(unit_ldadd)
