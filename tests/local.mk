@@ -11,11 +11,16 @@ unit_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 
 unit_tests = \
+	tests/unit/check_configuration \
 	tests/unit/check_fence
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 EXTRA_DIST += %D%/unit/unit.h
+
+tests_unit_check_configuration_SOURCES = tests/unit/check_configuration.c
+tests_unit_check_configuration_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_configuration_LDADD = $(unit_ldadd)
 
 tests_unit_check_fence_SOURCES = tests/unit/check_fence.c
 tests_unit_check_fence_CPPFLAGS = $(unit_cppflags)
