@@ -24,4 +24,4 @@ tests_unit_check_fence_LDADD = $(unit_ldadd)
 integration_tests =
 
 TESTS += $(integration_tests)
-EXTRA_DIST += $(integration_tests)
+EXTRA_DIST += $(integration_tests) %D%/integration/lib.sh
