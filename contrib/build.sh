@@ -98,6 +98,7 @@ find_base()
 	base=${EPOCHD_BASE:-$source/build}
 	mkdir -p "$base"
 	if [ -n "$user" ] && ! as_user test -r "$base" -a -x "$base"; then
+		rmdir "$base" 2>/dev/null || :
 		base=$work/build
 		mkdir -p "$base"
 		say "$user cannot get at $source: building in $base"
