@@ -20,3 +20,14 @@ dist_man_MANS += %D%/man/epochd.conf.5
 EXTRA_DIST += \
 	%D%/examples/epochd.conf \
 	%D%/examples/shortest.conf
+EXTRA_DIST += \
+	.ci/run \
+	.clang-tidy \
+	.cppcheck \
+	%D%/build.sh \
+	%D%/check \
+	%D%/demo \
+	%D%/install-packages \
+	%D%/packages
+
+AM_DISTCHECK_CONFIGURE_FLAGS = --with-systemdsystemunitdir

@@ -5,7 +5,12 @@ SH_LOG_COMPILER = $(BASH_PROG)
 AM_TESTS_ENVIRONMENT = \
 	EPOCHD_BUILD='$(abs_top_builddir)'; export EPOCHD_BUILD; \
 	EPOCHD_SOURCE='$(abs_top_srcdir)'; export EPOCHD_SOURCE; \
-	SANITIZED='$(SAN_CFLAGS)'; export SANITIZED;
+	SANITIZED='$(SAN_CFLAGS)'; export SANITIZED; \
+	CC='$(CC)'; export CC; \
+	HEADER_CFLAGS='$(header_cflags)'; export HEADER_CFLAGS;
+
+header_cflags = -std=gnu11 -D_GNU_SOURCE $(WARN_CFLAGS) $(SQLITE_CFLAGS) $(JANSSON_CFLAGS) \
+	$(CONFUSE_CFLAGS) $(MICROHTTPD_CFLAGS) $(CURL_CFLAGS) $(CHECK_CFLAGS)
 
 unit_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
@@ -111,4 +116,7 @@ tests_unit_check_report_LDADD = $(unit_ldadd)
 integration_tests =
 
 TESTS += $(integration_tests)
-EXTRA_DIST += $(integration_tests)
+EXTRA_DIST += $(integration_tests) %D%/integration/lib.sh
+
+TESTS += %D%/headers.sh
+EXTRA_DIST += %D%/headers.sh
