@@ -1,1 +1,11 @@
-EXTRA_DIST += .clang-tidy
+EXTRA_DIST += \
+	.ci/run \
+	.clang-tidy \
+	.cppcheck \
+	%D%/build.sh \
+	%D%/check \
+	%D%/demo \
+	%D%/install-packages \
+	%D%/packages
+
+AM_DISTCHECK_CONFIGURE_FLAGS = --with-systemdsystemunitdir

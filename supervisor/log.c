@@ -47,6 +47,7 @@ static size_t format_json(char *line, size_t size, enum log_level level, const c
 	return length;
 }
 
+PRINTF_LIKE(3, 0)
 static void put(enum log_level level, int r, const char *format, va_list values)
 {
 	char text[1024], line[2304], stamp[40];

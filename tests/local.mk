@@ -5,7 +5,12 @@ SH_LOG_COMPILER = $(BASH_PROG)
 AM_TESTS_ENVIRONMENT = \
 	EPOCHD_BUILD='$(abs_top_builddir)'; export EPOCHD_BUILD; \
 	EPOCHD_SOURCE='$(abs_top_srcdir)'; export EPOCHD_SOURCE; \
-	SANITIZED='$(SAN_CFLAGS)'; export SANITIZED;
+	SANITIZED='$(SAN_CFLAGS)'; export SANITIZED; \
+	CC='$(CC)'; export CC; \
+	HEADER_CFLAGS='$(header_cflags)'; export HEADER_CFLAGS;
+
+header_cflags = -std=gnu11 -D_GNU_SOURCE $(WARN_CFLAGS) $(SQLITE_CFLAGS) $(JANSSON_CFLAGS) \
+	$(CONFUSE_CFLAGS) $(MICROHTTPD_CFLAGS) $(CURL_CFLAGS) $(CHECK_CFLAGS)
 
 unit_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
@@ -24,7 +29,7 @@ tests_unit_check_fence_LDADD = $(unit_ldadd)
 integration_tests =
 
 TESTS += $(integration_tests)
-EXTRA_DIST += $(integration_tests) %D%/integration/lib.sh
+EXTRA_DIST += $(integration_tests) %D%/integration/lib.sh %D%/integration/written.sh
 
 # What the integration tests supervise.
 check_PROGRAMS += tests/lib/crasher tests/lib/forker tests/lib/notifier
@@ -53,3 +58,6 @@ bench: bench-restart bench-many
 bench-many bench-restart:
 	@$(MAKE) $(AM_MAKEFLAGS) epochd$(EXEEXT) $(bench_programs) >&2
 	@name='$@'; tests/bench/$${name#bench-} ./epochd$(EXEEXT) tests/bench/beacon
+
+TESTS += %D%/headers.sh
+EXTRA_DIST += %D%/headers.sh

@@ -34,7 +34,7 @@ expect_stat a .state fatal
 
 ctl reset a
 await a fatal 8
-check_counts a "$dir/a"
+check_epochs_in "$dir/a"
 expect_eq "$(starts_in "$dir/a")" 8 "starts after the reset"
 : >"$dir/a.calm"
 ctl reset a

@@ -254,6 +254,7 @@ find_left()
 	left=()
 	{
 		grep -lzsxF "EPOCHD_INSTANCE=$instance" /proc/[0-9]*/environ || :
+		# shellcheck disable=SC2062  # the pattern is on standard input
 		grep -lsF --file=/dev/stdin /proc/[0-9]*/cmdline <<<"$dir" || :
 		find /proc/[0-9]*/cwd -maxdepth 0 -lname "$dir*" 2>/dev/null || :
 	} >"$dir/.left"

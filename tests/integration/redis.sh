@@ -24,7 +24,7 @@ start_epochd
 for ((epoch = 1; epoch <= kills; epoch++)); do
 	await redis up "$epoch"
 	redis=$(stat_of redis .pid)
-	expect_match "$(redis-cli -p "$port" info server)" "process_id:$redis[^0-9]" "who listens"
+	expect_match "$(redis-cli -p "$port" info server)" "process_id:${redis}[^0-9]" "who listens"
 	kill -s KILL "$redis"
 done
 await redis up $((kills + 1))
