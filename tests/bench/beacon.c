@@ -23,7 +23,7 @@ int main(int argc, char **argv)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (argc != 3 || strlen(argv[1]) >= sizeof address.sun_path)
 		return 112;
-	strcpy(address.sun_path, argv[1]);
+	memcpy(address.sun_path, argv[1], strlen(argv[1]));
 	beacon = (struct beacon){ .at = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec,
 				  .pid = getpid(),
 				  .index = (uint32_t)atoi(argv[2]) };

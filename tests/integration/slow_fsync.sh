@@ -64,4 +64,5 @@ await a up $((last + 2))
 await_starts "$dir/a" $((last + 2))
 crash_up_to $((last + 12))
 await a up $((last + 12))
-check_counts a "$dir/a"
+check_epochs_in "$dir/a"
+expect_stat a .restarts.total $((last + 10))   # a start after a stop is none

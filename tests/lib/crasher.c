@@ -30,7 +30,7 @@
 
 static const char *epoch;
 
-static void fail(const char *what)
+__attribute__((noreturn)) static void fail(const char *what)
 {
 	fprintf(stderr, "crasher: %s: %s\n", what, strerror(errno));
 	_exit(112);

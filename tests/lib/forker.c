@@ -28,7 +28,7 @@ extern char **environ;
 static const char *file;
 static int ready;   /* the end of a pipe that each role writes one byte to */
 
-static void fail(const char *what)
+__attribute__((noreturn)) static void fail(const char *what)
 {
 	fprintf(stderr, "forker: %s: %s\n", what, strerror(errno));
 	_exit(112);

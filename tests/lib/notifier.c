@@ -31,7 +31,7 @@
 
 extern char **environ;
 
-static void fail(const char *what)
+__attribute__((noreturn)) static void fail(const char *what)
 {
 	fprintf(stderr, "notifier: %s: %s\n", what, strerror(errno));
 	_exit(112);
@@ -57,9 +57,10 @@ static void send_with(const char *text, int fd)
 	struct msghdr message = { .msg_name = &address, .msg_iov = &data, .msg_iovlen = 1 };
 	int out;
 
-	errno = ENOENT;
-	if (!path || strlen(path) >= sizeof address.sun_path)
+	if (!path || strlen(path) >= sizeof address.sun_path) {
+		errno = ENOENT;
 		fail("NOTIFY_SOCKET");
+	}
 	memcpy(address.sun_path, path, strlen(path));
 	if (path[0] == '@')
 		address.sun_path[0] = 0;
