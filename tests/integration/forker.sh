@@ -3,10 +3,18 @@
 # stop that was asked for, and a crash of one that was adopted.
 . "${0%/*}/lib.sh"
 . "${0%/*}/written.sh"
+forker=$EPOCHD_BUILD/tests/lib/forker
 write_config <<END
 application "forker" {
-	command = { "$EPOCHD_BUILD/tests/lib/forker", "$dir/forker" }
+	command = { "$forker", "$dir/forker" }
 	readiness = notify  restart = always  stop-timeout = 5s
+	$at_once
+}
+# Without a cgroup, nothing tells whose a daemon is that wiped its environment, once its supervisor died.
+application "adopted" {
+	command = { "$forker", "$dir/adopted", "only", "child", "grandchild", "orphan", "grouped",
+		"daemonised", "cleaned" }
+	readiness = notify  restart = always
 	$at_once
 }
 END
@@ -19,22 +27,30 @@ await forker up 4
 ctl restart forker
 await forker up 5
 check_epochs_in "$dir/forker"
-
-kill_epochd
-start_epochd
-await forker up 5
-kill -s KILL "$(stat_of forker .pid)"
-await forker up 6
-check_epochs_in "$dir/forker"
-expect_stat forker .restarts.total 5
+expect_stat forker .restarts.total 4
 expect_stat forker .restarts.asked 1
 
-ctl stop forker
-await forker stopped
-find_left
-for process in "${left[@]}"; do
-	[ "$process" = "$pid" ] || fail "stopped, but $(tr '\0' ' ' <"/proc/$process/cmdline") lives"
-done
-for lock in "$dir"/forker.*; do
+await adopted up 1
+kill_epochd
+start_epochd
+await adopted up 1
+kill -s KILL "$(stat_of adopted .pid)"
+await adopted up 2
+check_epochs_in "$dir/adopted"
+await forker up 5
+if grep -q "$instance" "/proc/$(stat_of forker .pid)/cgroup"; then
+	kill -s KILL "$(stat_of forker .pid)"
+	await forker up 6
+	check_epochs_in "$dir/forker"
+	ctl stop forker
+	await forker stopped
+	for lock in "$dir"/forker.*; do
+		flock -n "$lock" true || fail "$lock is still held after the stop"
+	done
+fi
+
+ctl stop adopted
+await adopted stopped
+for lock in "$dir"/adopted.*; do
 	flock -n "$lock" true || fail "$lock is still held after the stop"
 done

@@ -1,23 +1,24 @@
 # Output goes to a file that is rotated by size, at line ends; not a line is lost or doubled in rotation, or
 # when the supervisor is killed in mid-traffic.
 . "${0%/*}/lib.sh"
-lines=400000 deaths=5
+lines=150000 deaths=5
+cat >"$dir/talker" <<'END'
+for ((i = 1; i <= $1; i++)); do
+	echo "$i of $1, and some more so that files fill"
+done
+END
 write_config <<END
 application "talker" {
-	command = { "/usr/bin/seq", "1", "$lines" }
+	command = { "$BASH", "$dir/talker", "$lines" }
 	restart = never
 	output { file = "$dir/talker.log"  max-size = 128K  keep = 1000 }
 }
 END
-seq 1 "$lines" >"$dir/expected"
+bash "$dir/talker" "$lines" >"$dir/expected"
 
 written()   # all files, the oldest first
 {
-	local file
-
-	while read -r file; do
-		cat "$file"
-	done < <(find "$dir" -maxdepth 1 -name 'talker.log*' | sort -t. -k4,4nr)
+	find "$dir" -maxdepth 1 -name 'talker.log*' | sort -Vr | xargs cat
 }
 files()
 {

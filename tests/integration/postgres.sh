@@ -22,7 +22,7 @@ answers_sql()
 {
 	[ "$("${as_user[@]}" "$bin/psql" -h "$dir/pg" -U pg -d postgres -Atc 'select 1' 2>&1)" = 1 ]
 }
-cd "$dir/pg"
+cd "$dir/pg" || exit
 "${as_user[@]}" "$bin/initdb" -D "$dir/pg/data" -U pg -A trust --no-sync --no-locale -E UTF8 \
 	>"$dir/initdb.log" 2>&1 || fail "initdb: $(cat "$dir/initdb.log")"
 write_config <<END
