@@ -116,7 +116,35 @@ tests_unit_check_report_LDADD = $(unit_ldadd)
 integration_tests =
 
 TESTS += $(integration_tests)
-EXTRA_DIST += $(integration_tests) %D%/integration/lib.sh
+EXTRA_DIST += $(integration_tests) %D%/integration/lib.sh %D%/integration/written.sh
+
+# What the integration tests supervise.
+check_PROGRAMS += tests/lib/crasher tests/lib/forker tests/lib/notifier
+
+# Benches, built on demand and never with sanitizers: `make bench-NAME` prints JSON lines and nothing
+# else on stdout. The beacon is static, so that no dynamic linker is measured.
+bench_programs = tests/bench/beacon tests/bench/many tests/bench/restart
+bench_cflags = -std=gnu11 -O2 $(WARN_CFLAGS)
+EXTRA_PROGRAMS = $(bench_programs)
+CLEANFILES += $(bench_programs)
+
+tests_bench_beacon_SOURCES = tests/bench/beacon.c tests/bench/beacon.h
+tests_bench_beacon_CFLAGS = $(bench_cflags)
+tests_bench_beacon_LDFLAGS = -all-static
+tests_bench_many_SOURCES = tests/bench/many.c tests/bench/bench.c tests/bench/bench.h \
+	tests/bench/beacon.h
+tests_bench_many_CFLAGS = $(bench_cflags)
+tests_bench_many_LDFLAGS =
+tests_bench_restart_SOURCES = tests/bench/restart.c tests/bench/bench.c tests/bench/bench.h \
+	tests/bench/beacon.h
+tests_bench_restart_CFLAGS = $(bench_cflags)
+tests_bench_restart_LDFLAGS =
+
+.PHONY: bench bench-many bench-restart
+bench: bench-restart bench-many
+bench-many bench-restart:
+	@$(MAKE) $(AM_MAKEFLAGS) epochd$(EXEEXT) $(bench_programs) >&2
+	@name='$@'; tests/bench/$${name#bench-} ./epochd$(EXEEXT) tests/bench/beacon
 
 TESTS += %D%/headers.sh
 EXTRA_DIST += %D%/headers.sh

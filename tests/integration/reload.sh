@@ -1,0 +1,54 @@
+# A reload touches only what changed, and a bad file changes nothing.
+. "${0%/*}/lib.sh"
+sleeps='command = { "/bin/sleep", "3600" }'
+write_config <<END
+application "same" { $sleeps }
+application "policy" { $sleeps  stop-timeout = 10s }
+application "respawned" { $sleeps }
+application "removed" { $sleeps }
+END
+start_epochd
+for app in same policy respawned removed; do
+	await "$app" up 1
+done
+same=$(stat_of same .pid) policy=$(stat_of policy .pid)
+
+write_config <<END
+application "same" { $sleeps }
+application "policy" { $sleeps  stop-timeout = 3s }
+application "respawned" { $sleeps  environment = { "NEW=1" } }
+application "added" { $sleeps }
+END
+ctl reload --wait
+await respawned up 2
+await added up 1
+expect_stat same .pid "$same"
+expect_stat policy .pid "$policy"
+expect_stat respawned .restarts.reconfigured 1
+expect_stat respawned .restarts.total 1
+expect_eq "$(stat_of removed .name)" "" "the removed one"
+find_left
+for process in "${left[@]}"; do
+	! tr '\0' '\n' <"/proc/$process/environ" | grep -qx EPOCHD_APP=removed ||
+		fail "what was removed from the configuration still runs"
+done
+expect_eq "$(api /v1/apps/policy | jq -r '.config["stop-timeout"]')" 3s "the configuration in force"
+
+before=$(api /v1/stats | jq -c '[.apps[] | {name, epoch, pid}]')
+write_config <<END
+application "same" { $sleeps }
+
+application "policy" { $sleeps  stop-timeout = soon }
+END
+status=0
+ctl reload --wait >"$dir/reload" 2>&1 || status=$?
+[ "$status" != 0 ] || fail "a bad file was taken"
+await_log "epochd.conf:3: .*stop-timeout"
+expect_eq "$(api /v1/stats | jq -c '[.apps[] | {name, epoch, pid}]')" "$before" "after a bad file"
+
+# SIGHUP is a reload, too.
+write_config <<END
+application "same" { $sleeps  umask = 077 }
+END
+kill -s HUP "$pid"
+await same up 2

@@ -1,0 +1,112 @@
+# The supervisor is killed after every single step from crash to restart, and of its own start; the next
+# one finds its place again: one incarnation at a time (I7), epochs grow (I1, I2), every restart is
+# counted once (I8).
+. "${0%/*}/lib.sh"
+. "${0%/*}/written.sh"
+use_faulty
+write_config <<END
+application "a" {
+	command = { "$crasher", "$dir/a", "never", "any" }
+	restart = always  $at_once
+}
+END
+
+anew()
+{
+	rm -rf "$dir/a" "$dir/a.lock" "$segments" "$runtime" "$state"
+	mkdir -m 700 "$segments" "$runtime" "$state"
+	: >"$log"
+}
+
+died_or_up()
+{
+	gone "$pid" || { seen=$(stat_of a '"\(.state) \(.epoch)"' 2>/dev/null) && [ "${seen% *}" = up ] &&
+		[ "${seen#* }" -gt "$1" ] && [ "$(last_epoch_in "$dir/a")" = "${seen#* }" ]; }
+}
+
+# Kills the application until the supervisor passes the point.
+until_fault()
+{
+	local epoch=0 i
+
+	for ((i = 0; i < 12; i++)); do
+		await_that "epoch $epoch to be over, at $1" died_or_up "$epoch"
+		! gone "$pid" || break
+		epoch=${seen#* }
+		kill -s KILL "$(stat_of a .pid)"
+	done
+	if ! gone "$pid"; then
+		kill -s TERM "$pid"
+	fi
+	wait_epochd
+	expect_eq "$status" 137 "status of the supervisor, which never passed the point $1;"
+}
+
+# POINT COUNT
+point()
+{
+	anew
+	EPOCHD_FAULT=$1:$2 launch_epochd
+	until_fault "$1"
+	start_epochd
+	await a up
+	check_counts a "$dir/a"
+	kill -s KILL "$(stat_of a .pid)"
+	await a up $(($(last_epoch_in "$dir/a") + 1))
+	check_counts a "$dir/a"
+	stop_epochd
+}
+
+# A point of recovery is passed when there is something to recover. POINT alive|dead: the application
+point_of_recovery()
+{
+	anew
+	start_epochd
+	await a up 1
+	await_starts "$dir/a" 1
+	kill_epochd
+	if [ "$2" = dead ]; then
+		kill -s KILL "$(cut -d' ' -f2 "$dir/a")"
+	fi
+	EPOCHD_FAULT=$1:1 launch_epochd
+	await_that "the supervisor's end at $1, application $2" died_or_up 0
+	if ! gone "$pid"; then
+		stop_epochd
+		return
+	fi
+	wait_epochd
+	passed=$((passed + 1))
+	start_epochd
+	await a up
+	check_counts a "$dir/a"
+	expect_stat a .restarts.total "$([ "$2" = dead ] && echo 1 || echo 0)"
+	stop_epochd
+}
+
+recovery='store_opened ledger_opened registry_recovered spawn_word_cancelled adopted recovered'
+for name in $("$epochd" --list-fault-points); do
+	case " $recovery " in
+	*" $name "*)
+		passed=0
+		point_of_recovery "$name" alive
+		point_of_recovery "$name" dead
+		[ "$passed" -gt 0 ] || [ "$name" = spawn_word_cancelled ] ||
+			fail "the point $name was never passed"
+		;;
+	*)
+		point "$name" 1
+		point "$name" 2
+		;;
+	esac
+done
+
+# Cancelled is a start that was under way: two faults, one after the other.
+anew
+EPOCHD_FAULT=spawn_word_open:2 launch_epochd
+until_fault spawn_word_open
+EPOCHD_FAULT=spawn_word_cancelled:1 launch_epochd
+wait_epochd
+expect_eq "$status" 137 "status of the supervisor at spawn_word_cancelled"
+start_epochd
+await a up
+check_counts a "$dir/a"
