@@ -131,5 +131,6 @@ char *paths_of_instance(const char *base, const char *instance, const char *name
 {
 	char *path;
 
-	return asprintf(&path, "%s/%s/%s", base, instance, name) < 0 ? NULL : path;
+	return asprintf(&path, "%s/%s%s%s", base, instance, name ? "/" : "", name ? name : "") < 0 ?
+	       NULL : path;
 }

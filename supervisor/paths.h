@@ -27,6 +27,7 @@ int paths_default_config(char **out);
  * somebody else's or open to others; -ENOTDIR, -ELOOP: it is something else. */
 int paths_check_private(const char *path);
 
-/* BASE/INSTANCE/NAME, of an instance's folder; NULL when memory is out. */
+/* BASE/INSTANCE/NAME, of an instance's folder, or the folder itself (name NULL); NULL when memory is
+ * out. */
 char *paths_of_instance(const char *base, const char *instance, const char *name);
 #endif
