@@ -29,6 +29,9 @@ static void set_up(void)
 	const char *build = getenv("EPOCHD_BUILD");
 
 	snprintf(helper, sizeof helper, "%s/tests/lib/report_self", build ? build : ".");
+	signal(SIGPIPE, SIG_IGN);   /* before the spawner asks */
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGRTMIN + 3, SIG_IGN);
 	loop = ev_loop_new(EVFLAG_AUTO);
 	ck_assert_ptr_nonnull(loop);
 	ck_assert_int_eq(spawner_new(&spawner, loop), 0);
@@ -139,9 +142,6 @@ START_TEST(a_plain_child_has_a_session_and_three_fds)
 	int pid;
 
 	options.envp = envp;
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGRTMIN + 3, SIG_IGN);
 	report_of(&options);
 	close(leaked);
 	ck_assert_int_eq(sscanf(answer, "pid %d", &pid), 1);   /* NOLINT(cert-err34-c) */
