@@ -130,7 +130,7 @@ static int use(const char *path)
 {
 	CLEANUP(close_fd) int fd = -1;
 	struct statfs st;
-	int r;
+	int kept;
 
 	if (mkdir(path, 0755) < 0 && errno != EEXIST)
 		return -errno;
@@ -146,9 +146,8 @@ static int use(const char *path)
 	if (mkdirat(fd, ".probe", 0755) < 0 && errno != EEXIST)
 		return -errno;
 	unlinkat(fd, ".probe", AT_REMOVEDIR);
-	r = fd;
-	fd = -1;   /* the caller's now */
-	return r;
+	kept = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	return kept < 0 ? -errno : kept;
 }
 
 /* The last part of a path is this instance's: what another one recorded is not ours to use. */

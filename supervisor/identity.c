@@ -110,9 +110,8 @@ int process_stat(struct process_stat *out, pid_t pid)
 	r = parse_fields(out, close + 2);
 	if (r < 0)
 		return r;
-	if (out->state != 'Z' && out->state != 'X')
-		out->exit_code = -1;
-	else if (out->exit_code == 0 && !exit_code_is_shown(pid))
+	if ((out->state != 'Z' && out->state != 'X') ||
+	    (out->exit_code == 0 && !exit_code_is_shown(pid)))
 		out->exit_code = -1;
 	return 0;
 }

@@ -33,6 +33,7 @@ enum {
 struct spawner {
 	struct ev_loop *loop;
 	int null;                  /* /dev/null */
+	uint64_t ignored;          /* signals that we ignore, bit 0 is 1 */
 	void *pool[POOL_MOST];     /* rooms at rest, their pages already there */
 	unsigned pooled;
 	struct spawn *under_way;   /* list */
@@ -291,6 +292,7 @@ static void fill_plan(struct spawn *spawn, const struct spawn_options *options, 
 	plan->foreground = options->foreground;
 	plan->set_groups = options->set_groups;
 	plan->no_new_privileges = options->no_new_privileges;
+	plan->not_default = spawn->spawner->ignored;   /* clone3 clears the handlers */
 	plan->cgroup = -1;
 	plan->fds[0] = options->input >= 0 ? options->input : spawn->spawner->null;
 	plan->fds[1] = options->output >= 0 ? options->output : STDOUT_FILENO;
@@ -309,6 +311,7 @@ static int start_by_fork(struct child_plan *plan, int cgroup, int *pidfd)
 	int r;
 
 	plan->cgroup = cgroup;
+	plan->not_default = UINT64_MAX;
 	pid = fork();
 	if (pid == 0)
 		child_main(plan);
@@ -326,7 +329,7 @@ static int start_by_fork(struct child_plan *plan, int cgroup, int *pidfd)
 static int start(struct spawn *spawn, int cgroup, int *pidfd)
 {
 	struct clone_args args = {
-		.flags = CLONE_VM | CLONE_PIDFD,
+		.flags = CLONE_VM | CLONE_PIDFD | CLONE_CLEAR_SIGHAND,
 		.pidfd = (uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
 		.stack = (uintptr_t)spawn->room + GUARD_SIZE,
@@ -404,6 +407,19 @@ void spawn_forget(struct spawn *spawn)
 
 /* ---- the spawner ---- */
 
+/* 64 questions, so they are not asked at every start. */
+static uint64_t ignored_signals(void)
+{
+	struct sigaction action;
+	uint64_t ignored = 0;
+	int signal;
+
+	for (signal = 1; signal <= 64; signal++)
+		if (sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+			ignored |= 1ull << (signal - 1);
+	return ignored;
+}
+
 int spawner_new(struct spawner **out, struct ev_loop *loop)
 {
 	struct spawner *spawner = calloc(1, sizeof *spawner);
@@ -412,6 +428,7 @@ int spawner_new(struct spawner **out, struct ev_loop *loop)
 	if (!spawner)
 		return -ENOMEM;
 	spawner->loop = loop;
+	spawner->ignored = ignored_signals();
 	spawner->null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (spawner->null < 0) {
 		r = -errno;

@@ -48,6 +48,7 @@ struct spawn_options {
  * gone afterwards. The process's end is the pidfd's matter. */
 typedef void spawn_done_fn(int r, const char *step, void *user);
 
+/* Which signals we ignore is asked once, here: ignore none afterwards, or the children would too. */
 int spawner_new(struct spawner **out, struct ev_loop *loop);
 void spawner_free(struct spawner *spawner);   /* NULL is fine; children under way go on */
 

@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { SIGNALS = 64, SIGSET_BYTES = 8 };
+enum { SIGSET_BYTES = 8 };
 
 #if defined __x86_64__
 static inline long call6(long number, long a, long b, long c, long d, long e)
@@ -139,16 +139,18 @@ static void claim(const struct child_plan *plan)
 		leave(plan, STEP_CLAIM, -ECANCELED);
 }
 
-/* All are blocked until the exec, so no handler of ours runs here. exec itself would leave those
- * ignored that we ignore. KILL, STOP and libc's own refuse or do not mind. */
-static void default_signals(void)
+/* All are blocked until the exec, so no handler of ours runs here; those that are ignored exec itself
+ * would leave so. KILL, STOP and libc's own refuse or do not mind. */
+static void default_signals(const struct child_plan *plan)
 {
 	/* The kernel's own struct sigaction, all 0: SIG_DFL, no flags, nothing masked. */
 	static const uint64_t by_default[4];
+	uint64_t left = plan->not_default;
 	int signal;
 
-	for (signal = 1; signal <= SIGNALS; signal++)
-		CALL(rt_sigaction, signal, by_default, 0, SIGSET_BYTES, 0);
+	for (signal = 1; left; signal++, left >>= 1)
+		if (left & 1)
+			CALL(rt_sigaction, signal, by_default, 0, SIGSET_BYTES, 0);
 }
 
 static void begin_session(const struct child_plan *plan)
@@ -269,7 +271,7 @@ void child_main(void *argument)
 	for (i = 0; i < 4; i++)
 		if (plan->close_first[i] >= 0)
 			CALL(close, plan->close_first[i], 0, 0, 0, 0);
-	default_signals();
+	default_signals(plan);
 	begin_session(plan);
 	join_cgroup(plan);
 	arrange_fds(plan);
