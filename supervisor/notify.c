@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stdatomic.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,12 +26,21 @@ enum {
 	BUDGET = 64,                /* datagrams for one turn of the loop; the rest has the next one */
 	DRAIN_BUDGET = 1024,        /* more than net.unix.max_dgram_qlen ever is, yet bounded */
 	CLOSERS_MAX = 8,
+	STACK_SIZE = 256 * 1024,
+};
+
+struct junk {
+	struct junk *next;
+	size_t count;
+	int fds[FDS_MAX];
 };
 
 /* Closing a descriptor that somebody sent may block for seconds (a socket that lingers), so what is not
  * a pipe is closed by a thread (I9). While too many are stuck at it, the socket is not read. */
 struct closers {
-	atomic_uint references;   /* one of the socket, one of each thread */
+	pthread_mutex_t lock;
+	unsigned references;      /* one of the socket, one of each thread */
+	struct junk *junk;        /* one for each thread that has not begun */
 };
 
 struct notify {
@@ -49,38 +58,60 @@ struct notify {
 	bool strangers_logged, malformed_logged;
 };
 
-struct junk {
-	struct closers *closers;
-	size_t count;
-	int fds[FDS_MAX];
-};
-
-/* Acquire-release: who frees has seen the last use by all the others. */
-static void closers_unref(struct closers *closers)
+static struct closers *closers_new(void)
 {
-	if (closers && atomic_fetch_sub_explicit(&closers->references, 1, memory_order_acq_rel) == 1)
-		free(closers);
+	struct closers *closers = calloc(1, sizeof *closers);
+
+	if (!closers)
+		return NULL;
+	pthread_mutex_init(&closers->lock, NULL);
+	closers->references = 1;
+	return closers;
 }
 
-/* Relaxed: a guess that is a moment old will do. */
-static bool closers_are_stuck(const struct notify *notify)
+static void closers_unref(struct closers *closers)
 {
-	return atomic_load_explicit(&notify->closers->references, memory_order_relaxed) > CLOSERS_MAX;
+	unsigned left;
+
+	if (!closers)
+		return;
+	pthread_mutex_lock(&closers->lock);
+	left = --closers->references;
+	pthread_mutex_unlock(&closers->lock);
+	if (left > 0)
+		return;
+	pthread_mutex_destroy(&closers->lock);
+	free(closers);
+}
+
+static bool closers_are_stuck(struct closers *closers)
+{
+	bool stuck;
+
+	pthread_mutex_lock(&closers->lock);
+	stuck = closers->references > CLOSERS_MAX;
+	pthread_mutex_unlock(&closers->lock);
+	return stuck;
 }
 
 static void *close_junk(void *argument)
 {
-	struct junk *junk = argument;
+	struct closers *closers = argument;
+	struct junk *junk;
 
+	pthread_mutex_lock(&closers->lock);
+	junk = closers->junk;
+	closers->junk = junk->next;
+	pthread_mutex_unlock(&closers->lock);
 	for (size_t i = 0; i < junk->count; i++)
 		close(junk->fds[i]);
-	closers_unref(junk->closers);
 	free(junk);
+	closers_unref(closers);
 	return NULL;
 }
 
-/* Detached, since it may hang for longer than we live. Its small stack is enough for close(). */
-static int start_closer(struct junk *junk)
+/* Detached, since it may hang for longer than we live. A small stack is enough for close(). */
+static int start_closer(struct closers *closers)
 {
 	sigset_t all, before;
 	pthread_attr_t attr;
@@ -91,32 +122,33 @@ static int start_closer(struct junk *junk)
 	if (r != 0)
 		return -r;
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, 256 * 1024);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&thread, &attr, close_junk, junk);
+	r = pthread_create(&thread, &attr, close_junk, closers);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
 	return -r;
 }
 
-static void close_off_the_loop(struct notify *notify, const int *fds, size_t count)
+static void close_off_the_loop(struct closers *closers, const int *fds, size_t count)
 {
 	struct junk *junk = malloc(sizeof *junk);
 
-	if (junk) {
-		junk->closers = notify->closers;
-		junk->count = count;
-		memcpy(junk->fds, fds, count * sizeof fds[0]);
-		/* Relaxed: the thread is created afterwards, and that orders. */
-		atomic_fetch_add_explicit(&notify->closers->references, 1, memory_order_relaxed);
-		if (start_closer(junk) == 0)
-			return;
-		closers_unref(notify->closers);
-		free(junk);
+	if (!junk) {   /* nothing better is left */
+		for (size_t i = 0; i < count; i++)
+			close(fds[i]);
+		return;
 	}
-	for (size_t i = 0; i < count; i++)   /* nothing better is left */
-		close(fds[i]);
+	junk->count = count;
+	memcpy(junk->fds, fds, count * sizeof fds[0]);
+	pthread_mutex_lock(&closers->lock);
+	junk->next = closers->junk;
+	closers->junk = junk;
+	closers->references++;
+	pthread_mutex_unlock(&closers->lock);
+	if (start_closer(closers) < 0)
+		close_junk(closers);
 }
 
 /* The pipe of a BARRIER=1 is answered by being closed, at once. */
@@ -142,7 +174,7 @@ static void close_received(struct notify *notify, struct msghdr *header)
 		}
 	}
 	if (count > 0)
-		close_off_the_loop(notify, others, count);
+		close_off_the_loop(notify->closers, others, count);
 }
 
 static bool find_sender(struct msghdr *header, struct ucred *out)
@@ -159,7 +191,7 @@ static bool find_sender(struct msghdr *header, struct ucred *out)
 static void stranger(struct notify *notify, const struct ucred *from)
 {
 	if (!notify->strangers_logged)
-		log_notice(0, "%s: ignored what pid %d (uid %u) sent: it is no process of the application",
+		log_notice(0, "%s: pid %d (uid %u) is not of the application: not heard",
 			   notify->path, (int)from->pid, (unsigned)from->uid);
 	notify->strangers_logged = true;
 }
@@ -203,7 +235,7 @@ static bool is_printable(uint32_t c)
 		 (c >= 0x2066 && c <= 0x2069) || c == 0xfeff || (c & 0xfffe) == 0xfffe);
 }
 
-/* In place; what is not printable becomes a question mark, what is too long is cut between characters. */
+/* In place; what is not printable becomes a question mark; cut between characters if too long. */
 static void make_printable(char *text)
 {
 	char *to = text;
@@ -402,7 +434,7 @@ static void receive(struct notify *notify, unsigned budget)
 {
 	notify->busy++;
 	while (!notify->closed && budget-- > 0) {
-		if (closers_are_stuck(notify)) {
+		if (closers_are_stuck(notify->closers)) {
 			ev_io_stop(notify->loop, &notify->readable);
 			ev_timer_again(notify->loop, &notify->resume);
 			break;
@@ -426,7 +458,7 @@ static void on_resume(EV_P_ ev_timer *w, int revents)
 	struct notify *notify = container_of(w, struct notify, resume);
 
 	(void)revents;
-	if (closers_are_stuck(notify))
+	if (closers_are_stuck(notify->closers))
 		return;   /* it repeats */
 	ev_timer_stop(EV_A_ w);
 	ev_io_start(EV_A_ &notify->readable);
@@ -489,10 +521,9 @@ int notify_open(struct notify **out, struct ev_loop *loop, const char *path,
 	*notify = (struct notify){ .loop = loop, .sender = sender, .fn = fn, .user = user, .fd = -1 };
 	ev_init(&notify->readable, on_readable);
 	ev_timer_init(&notify->resume, on_resume, 0., .1);
-	notify->closers = malloc(sizeof *notify->closers);
+	notify->closers = closers_new();
 	if (!notify->closers)
 		return -ENOMEM;
-	atomic_init(&notify->closers->references, 1);
 	r = open_socket(notify, path);
 	if (r < 0)
 		return r;

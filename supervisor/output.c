@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/queue.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,7 +30,7 @@ struct output {
 	int read_fd;
 
 	/* Under outputs->lock. */
-	STAILQ_ENTRY(output) command;    /* in outputs->commands, at most once */
+	struct output *next_command;     /* in outputs->first_command, at most once */
 	bool queued, added, removed;
 	char *wanted_path;               /* NULL: nothing new; the thread takes it */
 	uint64_t wanted_size;
@@ -39,7 +38,7 @@ struct output {
 	struct output_health health;
 
 	/* The thread's. */
-	LIST_ENTRY(output) entry;
+	struct output *next, **link;     /* in outputs->all; link: what points here */
 	struct output_file file;
 	int error;                       /* errno; lines are dropped since */
 	int64_t retry_at;                /* CLOCK_MONOTONIC, ns */
@@ -54,11 +53,11 @@ struct outputs {
 	int epoll, wakeup;               /* wakeup: an eventfd that both sides of are ours */
 
 	pthread_mutex_t lock;            /* held for moments, never across I/O */
-	STAILQ_HEAD(, output) commands;
+	struct output *first_command, **last_command;
 	bool ending;
 
 	/* The thread's; after its end outputs_free()'s. */
-	LIST_HEAD(, output) all;
+	struct output *all;
 	struct output_scratch scratch;
 	bool has_scratch;
 };
@@ -218,12 +217,28 @@ static void pump_at_once(struct output *output)
 	pump(output);
 }
 
+static void list_insert(struct output **head, struct output *output)
+{
+	output->next = *head;
+	output->link = head;
+	if (*head)
+		(*head)->link = &output->next;
+	*head = output;
+}
+
+static void list_remove(struct output *output)
+{
+	*output->link = output->next;
+	if (output->next)
+		output->next->link = output->link;
+}
+
 static void begin(struct output *output)
 {
 	struct epoll_event event = { .events = EPOLLIN, .data.ptr = output };
 
-	LIST_INSERT_HEAD(&output->outputs->all, output, entry);
-	pump_at_once(output);   /* opens the file: if it cannot be, that is known before the first line */
+	list_insert(&output->outputs->all, output);
+	pump_at_once(output);   /* opens the file: a failure is known before the first line */
 	/* Cannot fail: it was added before. */
 	epoll_ctl(output->outputs->epoll, EPOLL_CTL_MOD, output->read_fd, &event);
 }
@@ -249,7 +264,7 @@ static void change(struct output *output, char *path, uint64_t max_size, unsigne
 static void end(struct output *output)
 {
 	pump_at_once(output);
-	LIST_REMOVE(output, entry);
+	list_remove(output);
 	epoll_ctl(output->outputs->epoll, EPOLL_CTL_DEL, output->read_fd, NULL);
 	output_free(output);
 }
@@ -259,9 +274,11 @@ static struct output *next_command(struct outputs *outputs, struct output *copy)
 	struct output *output;
 
 	pthread_mutex_lock(&outputs->lock);
-	output = STAILQ_FIRST(&outputs->commands);
+	output = outputs->first_command;
 	if (output) {
-		STAILQ_REMOVE_HEAD(&outputs->commands, command);
+		outputs->first_command = output->next_command;
+		if (!outputs->first_command)
+			outputs->last_command = &outputs->first_command;
 		copy->added = output->added;
 		copy->removed = output->removed;
 		copy->wanted_path = STEAL(output->wanted_path);
@@ -320,12 +337,11 @@ static void turn(struct outputs *outputs)
 static void *work(void *argument)
 {
 	struct outputs *outputs = argument;
-	struct output *output;
 
 	while (!is_ending(outputs))
 		turn(outputs);
 	obey(outputs);   /* what was said before the end */
-	LIST_FOREACH(output, &outputs->all, entry)
+	for (struct output *output = outputs->all; output; output = output->next)
 		pump_at_once(output);
 	return NULL;
 }
@@ -335,9 +351,14 @@ static void *work(void *argument)
 /* The lock is held: the thread has not taken the command yet, or takes it after this. */
 static void command(struct output *output)
 {
-	if (!output->queued)
-		STAILQ_INSERT_TAIL(&output->outputs->commands, output, command);
+	struct outputs *outputs = output->outputs;
+
+	if (output->queued)
+		return;
 	output->queued = true;
+	output->next_command = NULL;
+	*outputs->last_command = output;
+	outputs->last_command = &output->next_command;
 }
 
 static void wake(struct outputs *outputs)
@@ -362,8 +383,7 @@ int outputs_new(struct outputs **out, const char *directory)
 		return -ENOMEM;
 	outputs->epoll = outputs->wakeup = -1;
 	pthread_mutex_init(&outputs->lock, NULL);
-	STAILQ_INIT(&outputs->commands);
-	LIST_INIT(&outputs->all);
+	outputs->last_command = &outputs->first_command;
 	outputs->directory = strdup(directory);
 	if (!outputs->directory)
 		return -ENOMEM;
@@ -396,8 +416,8 @@ void outputs_free(struct outputs *outputs, bool unlink_fifos)
 		wake(outputs);
 		pthread_join(outputs->thread, NULL);
 	}
-	while ((output = LIST_FIRST(&outputs->all))) {
-		LIST_REMOVE(output, entry);
+	while ((output = outputs->all)) {
+		list_remove(output);
 		if (unlink_fifos)
 			unlink(output->fifo);
 		output_free(output);
@@ -515,13 +535,13 @@ static int output_new(struct output **out, struct outputs *outputs, const char *
 int output_add(struct output **out, struct outputs *outputs, const char *name, const char *file,
 	       uint64_t max_size, unsigned keep)
 {
-	struct output *output;
+	struct output *output = NULL;
 	int r = start_thread(outputs);
 
 	if (r < 0)
 		return r;
 	r = output_new(&output, outputs, name, file, max_size, keep);
-	if (r < 0)
+	if (!output)
 		return r;
 	pthread_mutex_lock(&outputs->lock);
 	output->added = true;

@@ -235,7 +235,8 @@ static bool moved_away(const struct output_file *file)
 }
 
 /* Bytes taken, or negative errno; *done: no line stands unfinished in it. */
-static ssize_t finish_line(struct output_file *file, struct output_scratch *scratch, int pipe, bool *done)
+static ssize_t finish_line(struct output_file *file, struct output_scratch *scratch, int pipe,
+			   bool *done)
 {
 	struct lines lines;
 	struct stat st;
@@ -325,7 +326,8 @@ static int begin_new(struct output_file *file, const struct stat *old)
 		return r;
 	/* The owner first, since that clears bits of the mode. Best effort: who may not give a file
 	 * away keeps it. */
-	if (fchown(file->fd, old->st_uid, old->st_gid) < 0 || fchmod(file->fd, old->st_mode & 07777) < 0)
+	if (fchown(file->fd, old->st_uid, old->st_gid) < 0 ||
+	    fchmod(file->fd, old->st_mode & 07777) < 0)
 		log_debug(-errno, "%s: cannot be given the owner and mode of the old one", file->path);
 	return 0;
 }
@@ -365,7 +367,8 @@ static bool may_rotate(const struct output_file *file)
 	       (!file->rotation_error || now_ns() >= file->rotate_again);
 }
 
-ssize_t output_file_step(struct output_file *file, struct output_scratch *scratch, int pipe, size_t size)
+ssize_t output_file_step(struct output_file *file, struct output_scratch *scratch, int pipe,
+			 size_t size)
 {
 	struct lines lines;
 	struct stat st;

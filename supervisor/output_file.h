@@ -49,9 +49,10 @@ void output_file_deinit(struct output_file *file);
  * first the line that stands unfinished in the old one is finished, as far as the pipe has it. Bytes
  * that were taken for that, or negative errno. */
 ssize_t output_file_settle(struct output_file *file, struct output_scratch *scratch, int pipe);
-/* One step with what the pipe holds, `size` bytes: moves some, or rotates. Bytes moved, or negative errno
- * (nothing was taken). */
-ssize_t output_file_step(struct output_file *file, struct output_scratch *scratch, int pipe, size_t size);
+/* One step with what the pipe holds, `size` bytes: moves some, or rotates. Bytes moved, or negative
+ * errno (nothing was taken). */
+ssize_t output_file_step(struct output_file *file, struct output_scratch *scratch, int pipe,
+			 size_t size);
 /* A line of our own, on a line of its own. All or nothing. */
 int output_file_note(struct output_file *file, const char *text);
 void output_file_close(struct output_file *file);   /* settle opens it again */

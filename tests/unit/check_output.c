@@ -243,7 +243,7 @@ START_TEST(rotation_loses_no_line_and_cuts_none)
 	pid_t writer;
 	int status;
 
-	begin(64 * 1024, KEEP_ALL);
+	begin(65536, KEEP_ALL);
 	writer = fork();
 	if (writer == 0) {
 		write_numbered(output_fd(output), 100000);
@@ -252,7 +252,7 @@ START_TEST(rotation_loses_no_line_and_cuts_none)
 	ck_assert_int_eq(waitpid(writer, &status, 0), writer);
 	ck_assert_int_eq(status, 0);
 	finish();
-	ck_assert_uint_eq(read_all_numbered(64 * 1024, &files), 100000);
+	ck_assert_uint_eq(read_all_numbered(65536, &files), 100000);
 	ck_assert_uint_gt(files, 100);
 }
 END_TEST
@@ -450,7 +450,7 @@ static pid_t start_holder(int *life)
 
 		close(fds[1]);
 		if (outputs_new(&outputs, directory) < 0 ||
-		    output_add(&output, outputs, "kv", file, 256 * 1024, KEEP_ALL) < 0)
+		    output_add(&output, outputs, "kv", file, 262144, KEEP_ALL) < 0)
 			_exit(1);
 		(void)!read(fds[0], &byte, 1);
 		outputs_free(outputs, false);
@@ -490,7 +490,7 @@ START_TEST(a_killed_supervisor_neither_loses_nor_repeats_a_byte)
 	ck_assert_int_eq(waitpid(holder, &status, 0), holder);
 	ck_assert_int_eq(status, 0);
 	close(fd);
-	ck_assert_uint_eq(read_all_numbered(256 * 1024, &files), lines);
+	ck_assert_uint_eq(read_all_numbered(262144, &files), lines);
 	ck_assert_uint_gt(kills, 3);
 }
 END_TEST
@@ -686,9 +686,9 @@ START_TEST(many_share_one_thread_and_may_share_a_file)
 	outputs_free(STEAL(outputs), true);
 	text = content(file);
 	ck_assert_ptr_nonnull(text);
-	ck_assert_uint_eq(strlen(text), 50 * 20 * 11);
-	for (size_t i = 0; i < 50 * 20; i++)
-		ck_assert_int_eq(strncmp(text + i * 11, "0123456789\n", 11), 0);
+	ck_assert_uint_eq(strlen(text), 11000);
+	for (size_t at = 0; at < 11000; at += 11)
+		ck_assert_int_eq(strncmp(text + at, "0123456789\n", 11), 0);
 	free(text);
 }
 END_TEST
