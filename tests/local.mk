@@ -12,6 +12,8 @@ unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 
 unit_tests = \
 	tests/unit/check_control \
+	tests/unit/check_ctl_explain \
+	tests/unit/check_ctl_text \
 	tests/unit/check_events \
 	tests/unit/check_fence \
 	tests/unit/check_paths \
@@ -26,6 +28,14 @@ tests_unit_check_control_SOURCES = tests/unit/check_control.c tests/unit/fake_co
 	tests/unit/fake_supervisor.c
 tests_unit_check_control_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_control_LDADD = $(unit_ldadd) $(CURL_LIBS)
+
+tests_unit_check_ctl_explain_SOURCES = tests/unit/check_ctl_explain.c
+tests_unit_check_ctl_explain_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_ctl_explain_LDADD = libctl.la $(unit_ldadd)
+
+tests_unit_check_ctl_text_SOURCES = tests/unit/check_ctl_text.c
+tests_unit_check_ctl_text_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_ctl_text_LDADD = libctl.la $(unit_ldadd)
 
 tests_unit_check_events_SOURCES = tests/unit/check_events.c
 tests_unit_check_events_CPPFLAGS = $(unit_cppflags)
@@ -55,7 +65,15 @@ tests_unit_check_report_SOURCES = tests/unit/check_report.c tests/unit/fake_conf
 tests_unit_check_report_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_report_LDADD = $(unit_ldadd)
 
-integration_tests =
+integration_tests = \
+	tests/integration/epochctl_completion.sh \
+	tests/integration/epochctl_database.sh \
+	tests/integration/epochctl_errors.sh \
+	tests/integration/epochctl_follow.sh \
+	tests/integration/epochctl_show.sh \
+	tests/integration/epochctl_status.sh \
+	tests/integration/epochctl_verbs.sh
 
 TESTS += $(integration_tests)
-EXTRA_DIST += $(integration_tests)
+EXTRA_DIST += $(integration_tests) %D%/integration/epochctl_lib.sh %D%/lib/fakeserver.py \
+	%D%/lib/terminal.py
