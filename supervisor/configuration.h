@@ -145,6 +145,7 @@ int config_parse_time(const char *text, int64_t *ns);      /* "250ms", "10s", "5
 int config_parse_size(const char *text, uint64_t *bytes);  /* "10M" */
 int config_parse_restart(const char *text, enum restart_policy *out);
 int config_parse_readiness(const char *text, enum readiness *out);
+int config_parse_strategy(const char *text, enum strategy *out);
 int config_parse_signal(const char *text, int *signal);    /* "SIGTERM", "TERM", "15" */
 int config_parse_listen(const char *text);                 /* "127.0.0.1:9190", "[::1]:9190" */
 bool config_name_is_good(const char *name);   /* [A-Za-z0-9_][A-Za-z0-9._-]{0,62} */

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <confuse.h>
+
 #include "supervisor/configuration.h"
 
 /* A section of the configuration, and the text around the sections. */
@@ -104,9 +106,9 @@ struct load {
 	size_t reference_count;
 	struct mistake *mistakes;
 	size_t mistake_count;
+	cfg_t *root;            /* libconfuse's, while it parses */
 	struct account *accounts;       /* looked up already: a thousand applications are one user */
 	size_t account_count;
-	size_t app_room, group_room;
 };
 
 /* A place for one more at the end of *array, all zero; NULL (and load->r) when there is no memory. */
@@ -154,6 +156,4 @@ const char *store_principal(struct load *load, const struct key *key, const char
 /* Once its section is whole: the groups that go with its user; whether we may. */
 void users_finish(struct load *load, struct app_config *app);
 void users_free(struct load *load);
-
-int config_parse_strategy(const char *text, enum strategy *out);
 #endif

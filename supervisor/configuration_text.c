@@ -379,7 +379,8 @@ static void unknown(struct walk *walk, size_t i, enum scope scope)
 		   key_unknown(scope, name, text, sizeof text));
 }
 
-/* The place behind the list of the key at i: there are values and commas in it, and nothing else. */
+/* The place behind the list of the key at i: there are values and commas in it, and nothing else.
+ * Where one that is not closed ends is anybody's guess: nothing behind it is looked at. */
 static size_t behind_list(struct walk *walk, size_t i)
 {
 	char name[80];
@@ -393,6 +394,7 @@ static size_t behind_list(struct walk *walk, size_t i)
 	mistake_at(walk->load, token(walk, i)->line, walk->open[walk->depth].scope, name,
 		   "this list is not closed: expected a \"}\"");
 	walk->text->spoilt = true;
+	walk->depth = 0;
 	return walk->text->count;
 }
 
@@ -405,7 +407,7 @@ static size_t walk_value(struct walk *walk, size_t i)
 	size_t behind = value->kind == '{' ? behind_list(walk, i)
 					   : i + 2 + (size_t)is_value(value);
 
-	if (walk->text->spoilt)
+	if (behind == walk->text->count && scope != walk->open[walk->depth].scope)
 		return behind;
 	if (scope_find(scope, name, t->length) != SCOPES) {
 		char text[80];
@@ -418,6 +420,9 @@ static size_t walk_value(struct walk *walk, size_t i)
 		drop(walk, i, behind);
 	} else if (given_twice(walk, i)) {
 		drop(walk, i, behind);
+	} else if (scope == IN_HEALTH && value->kind == '{' && behind == i + 4) {
+		mistake_at(walk->load, t->line, scope, "command",
+			   "expected a program and its arguments, not an empty list");
 	}
 	return behind;
 }
@@ -531,8 +536,6 @@ static void walk_tokens(struct walk *walk)
 			return;
 		}
 	}
-	if (walk->text->spoilt)   /* and says why */
-		return;
 	for (; walk->depth > 0; walk->depth--) {
 		note_title(walk);
 		not_closed(walk, 0);

@@ -19,6 +19,8 @@ unit_tests = \
 	tests/unit/check_paths \
 	tests/unit/check_report \
 	tests/unit/check_store
+	tests/unit/check_configuration \
+	tests/unit/check_fence
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -40,6 +42,10 @@ tests_unit_check_ctl_text_LDADD = libctl.la $(unit_ldadd)
 tests_unit_check_events_SOURCES = tests/unit/check_events.c
 tests_unit_check_events_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_events_LDADD = $(unit_ldadd)
+
+tests_unit_check_configuration_SOURCES = tests/unit/check_configuration.c
+tests_unit_check_configuration_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_configuration_LDADD = $(unit_ldadd)
 
 tests_unit_check_fence_SOURCES = tests/unit/check_fence.c
 tests_unit_check_fence_CPPFLAGS = $(unit_cppflags)
