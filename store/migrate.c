@@ -118,7 +118,7 @@ static int take_step(sqlite3 *db, int64_t from)
 
 int sql_migrate(sqlite3 *db)
 {
-	int64_t version, first;
+	int64_t version = 0, first;
 	int r = sql_version(db, &version);
 
 	if (r < 0)

@@ -422,51 +422,61 @@ void sql_page_free(struct page *page)
 	*page = (struct page){ 0 };
 }
 
+static int fill_incarnations(struct sql *on, sqlite3_stmt *stmt, unsigned limit, struct page *page)
+{
+	int r = 0;
+
+	page->incarnations = calloc(limit, sizeof *page->incarnations);
+	if (!page->incarnations)
+		return -ENOMEM;
+	while (page->count < limit && (r = sql_step(on, stmt)) > 0)
+		if (!read_incarnation(&page->incarnations[page->count++], stmt))
+			return -ENOMEM;
+	return r < 0 ? r : 0;
+}
+
 int sql_page_incarnations(struct sql *on, const char *app, uint32_t before, unsigned limit,
 			  struct page *out)
 {
-	CLEANUP(sql_page_free) struct page page = { 0 };
 	int64_t below = before ? (int64_t)before : INT64_MAX;
 	int r;
 	CLEANUP(sql_rewind) sqlite3_stmt *stmt =
 		sql_query(on, SQL_INCARNATIONS, &r, "sii", app, below, (int64_t)limit);
 
-	if (!stmt)
-		return r;
-	page.incarnations = calloc(limit, sizeof *page.incarnations);
-	if (!page.incarnations)
-		return -ENOMEM;
-	while (page.count < limit && (r = sql_step(on, stmt)) > 0)
-		if (!read_incarnation(&page.incarnations[page.count++], stmt))
-			return -ENOMEM;
+	*out = (struct page){ 0 };
+	if (stmt)
+		r = fill_incarnations(on, stmt, limit, out);
 	if (r < 0)
-		return r;
-	*out = page;
-	page = (struct page){ 0 };
-	return 0;
+		sql_page_free(out);
+	return r;
+}
+
+static int fill_events(struct sql *on, sqlite3_stmt *stmt, unsigned limit, struct page *page)
+{
+	int r = 0;
+
+	page->events = calloc(limit, sizeof *page->events);
+	if (!page->events)
+		return -ENOMEM;
+	while (page->count < limit && (r = sql_step(on, stmt)) > 0)
+		if (!read_event(&page->events[page->count++], stmt))
+			return -ENOMEM;
+	return r < 0 ? r : 0;
 }
 
 int sql_page_events(struct sql *on, const char *app, uint64_t before, unsigned limit,
 		    struct page *out)
 {
-	CLEANUP(sql_page_free) struct page page = { 0 };
 	int64_t below = before && before <= INT64_MAX ? (int64_t)before : INT64_MAX;
 	int r;
 	CLEANUP(sql_rewind) sqlite3_stmt *stmt =
 		app ? sql_query(on, SQL_EVENTS_OF_APP, &r, "sii", app, below, (int64_t)limit) :
 		      sql_query(on, SQL_EVENTS, &r, "ii", below, (int64_t)limit);
 
-	if (!stmt)
-		return r;
-	page.events = calloc(limit, sizeof *page.events);
-	if (!page.events)
-		return -ENOMEM;
-	while (page.count < limit && (r = sql_step(on, stmt)) > 0)
-		if (!read_event(&page.events[page.count++], stmt))
-			return -ENOMEM;
+	*out = (struct page){ 0 };
+	if (stmt)
+		r = fill_events(on, stmt, limit, out);
 	if (r < 0)
-		return r;
-	*out = page;
-	page = (struct page){ 0 };
-	return 0;
+		sql_page_free(out);
+	return r;
 }

@@ -83,7 +83,7 @@ void sql_rollback(struct sql *sql);
 /* Copies at most size - 1 bytes, of a whole column; "" if it is NULL. */
 void sql_text(char *out, size_t size, sqlite3_stmt *stmt, int column);
 
-/* Rows of reports; strings are malloc'ed, freed by page_free(). */
+/* Rows of reports; strings are malloc'ed, freed by sql_page_free(). An error leaves an empty page. */
 struct page {
 	struct store_incarnation *incarnations;   /* one of these two */
 	struct store_event *events;

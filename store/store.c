@@ -453,7 +453,7 @@ static int make_uuid(char out[40])
 {
 	unsigned char bytes[16];
 	char hex[33];
-	int i;
+	size_t i;
 
 	if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
 		return -EIO;

@@ -165,35 +165,39 @@ void store_view_close(struct store_view *view)
 	free(view);
 }
 
-static void view_closep(struct store_view **view)
+static int open_view(struct store_view *view, const char *path, struct store_view_info *info)
 {
-	store_view_close(*view);
+	int r = sql_open(&view->sql, path, SQL_FOR_READING);
+
+	if (r == 0)
+		r = look(&view->sql, info);
+	if (r == 0 || r == -EINVAL || r == -EUCLEAN || r == -ENOMEM)
+		return r;
+	/* A WAL wants to be recovered and shared memory to be made, which a reader may not. */
+	sql_forget(&view->sql);
+	*info = (struct store_view_info){ 0 };
+	return view_copy(view, path, info);
 }
 
 int store_view_open(struct store_view **out, const char *path, struct store_view_info *info)
 {
-	CLEANUP(view_closep) struct store_view *view = calloc(1, sizeof *view);
 	struct store_view_info what = { 0 };
+	struct store_view *view;
 	struct stat st;
 	int r;
 
-	if (!view)
-		return -ENOMEM;
 	if (stat(path, &st) < 0)
 		return -errno;
-	r = sql_open(&view->sql, path, SQL_FOR_READING);
-	if (r == 0)
-		r = look(&view->sql, &what);
-	/* A WAL wants to be recovered and shared memory to be made, which a reader may not. */
-	if (r < 0 && r != -EINVAL && r != -EUCLEAN && r != -ENOMEM) {
-		sql_forget(&view->sql);
-		what = (struct store_view_info){ 0 };
-		r = view_copy(view, path, &what);
-	}
-	if (r < 0)
+	view = calloc(1, sizeof *view);
+	if (!view)
+		return -ENOMEM;
+	r = open_view(view, path, &what);
+	if (r < 0) {
+		store_view_close(view);
 		return r;
+	}
 	*info = what;
-	*out = STEAL(view);
+	*out = view;
 	return 0;
 }
 

@@ -324,7 +324,7 @@ static int fill(struct store *store, struct sql *fresh)
 
 static int open_again(struct store *store)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	int r = sql_open(&store->sql, store->path, SQL_FOR_WRITING);
 
 	if (r == 0)
