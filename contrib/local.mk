@@ -3,3 +3,5 @@ dist_man_MANS += %D%/man/epochd.conf.5
 EXTRA_DIST += \
 	%D%/examples/epochd.conf \
 	%D%/examples/shortest.conf
+dist_man_MANS += %D%/man/epochd-api.7
+dist_noinst_DATA += %D%/schema/epochd-v1.schema.json

@@ -25,11 +25,6 @@
 /* libmicrohttpd changed their names with RFC 9110. */
 enum { HTTP_TOO_LARGE = 413, HTTP_UNPROCESSABLE = 422 };
 
-static void freep(char **text)
-{
-	free(*text);
-}
-
 /* ---- answers ---- */
 
 void answer_response(struct request *request, unsigned status, struct MHD_Response *response)
@@ -488,13 +483,12 @@ static bool is_same_port(const char *one, const char *other)
  * is closed first, and opened again if that did not help. */
 static int change_http(struct control *control, const char *address)
 {
-	CLEANUP(freep) char *copy = strdup(address);
 	struct listener *listener = NULL;
+	char *copy;
 	int r;
 
-	if (!copy)
-		return log_error(-ENOMEM, "http %s", address);
-	if (control->http && is_same_port(address, control->http_address)) {
+	if (control->http && control->http_address &&
+	    is_same_port(address, control->http_address)) {
 		listener_free(STEAL(control->http));
 		r = open_http(&listener, control, address);
 		if (r < 0) {
@@ -508,8 +502,11 @@ static int change_http(struct control *control, const char *address)
 		listener_free(control->http);
 	}
 	control->http = listener;
+	copy = strdup(address);
+	if (!copy)   /* it serves, and will be opened anew at the next reload */
+		return log_error(-ENOMEM, "http %s", address);
 	free(control->http_address);
-	control->http_address = STEAL(copy);
+	control->http_address = copy;
 	return 0;
 }
 
@@ -522,7 +519,8 @@ static int apply_http(struct control *control)
 		free(STEAL(control->http_address));
 		return 0;
 	}
-	if (control->http && strcmp(wanted, control->http_address) == 0)
+	if (control->http && control->http_address &&
+	    strcmp(wanted, control->http_address) == 0)
 		return 0;
 	return change_http(control, wanted);
 }

@@ -25,6 +25,15 @@ static void closep(int *fd)
 		close(*fd);
 }
 
+/* To the caller: closep() finds nothing any more. */
+static int release(int *fd)
+{
+	int released = *fd;
+
+	*fd = -1;
+	return released;
+}
+
 int listen_permit(const char *path, const struct epochd *epochd)
 {
 	const struct config *config = epochd->config;
@@ -65,9 +74,7 @@ int listen_local(const char *path, const struct epochd *epochd)
 		(void)unlink(address.sun_path);
 		return r;
 	}
-	r = fd;
-	fd = -1;
-	return r;
+	return release(&fd);
 }
 
 static bool is_loopback(const struct sockaddr *address)
@@ -125,7 +132,5 @@ int listen_http(const char *text)
 	if (!is_loopback(address->ai_addr))
 		log_notice(0, "http %s: beyond loopback, so whoever reaches it reads metrics, health "
 			   "and stats", text);
-	r = fd;
-	fd = -1;
-	return r;
+	return release(&fd);
 }

@@ -21,11 +21,11 @@
 enum { LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
 
 struct route {
-	bool post;
 	const char *path;          /* "*" stands for an application's name */
-	bool on_tcp;
-	unsigned queries;          /* that make sense here */
 	void (*answer)(struct request *request);
+	unsigned queries;          /* that make sense here */
+	bool post;                 /* otherwise GET and HEAD */
+	bool on_tcp;
 };
 
 static struct epochd *epochd_of(const struct request *request)
@@ -357,21 +357,20 @@ static void post_shutdown(struct request *request)
 #define WAITS (QUERY_WAIT | QUERY_TIMEOUT)
 
 static const struct route routes[] = {
-	{ false, "/v1/stats", true, 0, get_stats },
-	{ false, "/v1/apps/*", false, 0, get_app },
-	{ false, "/v1/apps/*/incarnations", false, QUERY_BEFORE | QUERY_LIMIT, get_incarnations },
-	{ false, "/v1/events", false, QUERY_BEFORE | QUERY_LIMIT | QUERY_APP | QUERY_FOLLOW,
-	  get_events },
-	{ false, "/metrics", true, 0, get_metrics },
-	{ false, "/healthz", true, 0, get_health },
-	{ false, "/healthz/*", true, 0, get_app_health },
-	{ true, "/v1/apps/*/start", false, WAITS, post_start },
-	{ true, "/v1/apps/*/stop", false, WAITS, post_stop },
-	{ true, "/v1/apps/*/restart", false, WAITS, post_restart },
-	{ true, "/v1/apps/*/reset", false, WAITS, post_reset },
-	{ true, "/v1/apps/*/signal", false, WAITS | QUERY_SIGNAL, post_signal },
-	{ true, "/v1/reload", false, WAITS, post_reload },
-	{ true, "/v1/shutdown", false, WAITS, post_shutdown },
+	{ "/v1/stats", get_stats, 0, .on_tcp = true },
+	{ "/v1/apps/*", get_app, 0 },
+	{ "/v1/apps/*/incarnations", get_incarnations, QUERY_BEFORE | QUERY_LIMIT },
+	{ "/v1/events", get_events, QUERY_BEFORE | QUERY_LIMIT | QUERY_APP | QUERY_FOLLOW },
+	{ "/metrics", get_metrics, 0, .on_tcp = true },
+	{ "/healthz", get_health, 0, .on_tcp = true },
+	{ "/healthz/*", get_app_health, 0, .on_tcp = true },
+	{ "/v1/apps/*/start", post_start, WAITS, .post = true },
+	{ "/v1/apps/*/stop", post_stop, WAITS, .post = true },
+	{ "/v1/apps/*/restart", post_restart, WAITS, .post = true },
+	{ "/v1/apps/*/reset", post_reset, WAITS, .post = true },
+	{ "/v1/apps/*/signal", post_signal, WAITS | QUERY_SIGNAL, .post = true },
+	{ "/v1/reload", post_reload, WAITS, .post = true },
+	{ "/v1/shutdown", post_shutdown, WAITS, .post = true },
 };
 
 /* Whether the path is this pattern's, and if so what stands for the "*". */

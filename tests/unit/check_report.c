@@ -183,7 +183,7 @@ START_TEST(an_event_has_its_six_fields)
 END_TEST
 
 #define LIST(...) ((char *[]){ __VA_ARGS__, NULL })
-#define STR(text) ((char *)(uintptr_t)(text))
+#define STR(text) ((char *)(text))
 
 START_TEST(the_configuration_is_shown_in_its_own_words)
 {

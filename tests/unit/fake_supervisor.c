@@ -96,10 +96,9 @@ void app_report(const struct app *app, struct report_app *out)
 
 /* ---- the supervisor ---- */
 
-static struct fake *fake_of(const struct epochd *epochd)
+static struct fake *fake_of(struct epochd *epochd)
 {
-	return (struct fake *)(void *)((char *)(void *)(uintptr_t)epochd -
-				       offsetof(struct fake, epochd));
+	return container_of(epochd, struct fake, epochd);
 }
 
 struct app *epochd_app(const struct epochd *epochd, const char *name)
