@@ -1,5 +1,14 @@
 noinst_LTLIBRARIES += libsupervisor.la
 libsupervisor_la_SOURCES = \
+	%D%/configuration.c \
+	%D%/configuration.h \
+	%D%/configuration_compare.c \
+	%D%/configuration_keys.c \
+	%D%/configuration_load.h \
+	%D%/configuration_mistakes.c \
+	%D%/configuration_text.c \
+	%D%/configuration_users.c \
+	%D%/configuration_values.c \
 	%D%/control.c \
 	%D%/control.h \
 	%D%/control_access.c \
@@ -10,15 +19,6 @@ libsupervisor_la_SOURCES = \
 	%D%/control_routes.c \
 	%D%/events.c \
 	%D%/events.h \
-	%D%/configuration.c \
-	%D%/configuration.h \
-	%D%/configuration_compare.c \
-	%D%/configuration_keys.c \
-	%D%/configuration_load.h \
-	%D%/configuration_mistakes.c \
-	%D%/configuration_text.c \
-	%D%/configuration_users.c \
-	%D%/configuration_values.c \
 	%D%/log.c \
 	%D%/log.h \
 	%D%/metrics.c \

@@ -11,6 +11,7 @@ unit_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 
 unit_tests = \
+	tests/unit/check_configuration \
 	tests/unit/check_control \
 	tests/unit/check_ctl_explain \
 	tests/unit/check_ctl_text \
@@ -19,8 +20,6 @@ unit_tests = \
 	tests/unit/check_paths \
 	tests/unit/check_report \
 	tests/unit/check_store
-	tests/unit/check_configuration \
-	tests/unit/check_fence
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -73,7 +72,6 @@ tests_unit_check_report_LDADD = $(unit_ldadd)
 
 integration_tests = \
 	tests/integration/epochctl_completion.sh \
-	tests/integration/epochctl_database.sh \
 	tests/integration/epochctl_errors.sh \
 	tests/integration/epochctl_follow.sh \
 	tests/integration/epochctl_show.sh \
