@@ -14,6 +14,7 @@ unit_tests = \
 	tests/unit/check_configuration \
 	tests/unit/check_control \
 	tests/unit/check_ctl_explain \
+	tests/unit/check_ctl_offline \
 	tests/unit/check_ctl_text \
 	tests/unit/check_events \
 	tests/unit/check_fence \
@@ -33,6 +34,10 @@ tests_unit_check_control_LDADD = $(unit_ldadd) $(CURL_LIBS)
 tests_unit_check_ctl_explain_SOURCES = tests/unit/check_ctl_explain.c
 tests_unit_check_ctl_explain_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_ctl_explain_LDADD = libctl.la $(unit_ldadd)
+
+tests_unit_check_ctl_offline_SOURCES = tests/unit/check_ctl_offline.c
+tests_unit_check_ctl_offline_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_ctl_offline_LDADD = libctl.la $(unit_ldadd)
 
 tests_unit_check_ctl_text_SOURCES = tests/unit/check_ctl_text.c
 tests_unit_check_ctl_text_CPPFLAGS = $(unit_cppflags)
