@@ -59,6 +59,8 @@ libsupervisor_la_SOURCES = \
 	%D%/leftovers.h \
 	%D%/locks.c \
 	%D%/locks.h \
+	%D%/events.c \
+	%D%/events.h \
 	%D%/log.c \
 	%D%/log.h \
 	%D%/metrics.c \
@@ -127,8 +129,8 @@ libctl_la_SOURCES = \
 	%D%/ctl/text.c \
 	%D%/ctl/text.h \
 	%D%/ctl/verbs.c
-libctl_la_LIBADD = libsupervisor.la libstore.la $(CURL_LIBS) $(JANSSON_LIBS) -lm
+libctl_la_LIBADD = $(CURL_LIBS) $(JANSSON_LIBS) -lm
 
 bin_PROGRAMS += epochctl
 epochctl_SOURCES = %D%/ctl/main.c
-epochctl_LDADD = libctl.la
+epochctl_LDADD = libctl.la libsupervisor.la libstore.la

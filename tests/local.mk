@@ -19,6 +19,9 @@ unit_tests = \
 	tests/unit/check_cgroups \
 	tests/unit/check_configuration \
 	tests/unit/check_control \
+	tests/unit/check_ctl_explain \
+	tests/unit/check_ctl_offline \
+	tests/unit/check_ctl_text \
 	tests/unit/check_events \
 	tests/unit/check_fence \
 	tests/unit/check_identity \
@@ -30,6 +33,7 @@ unit_tests = \
 	tests/unit/check_spawn \
 	tests/unit/check_store \
 	tests/unit/check_upward
+	tests/unit/check_store
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -39,6 +43,18 @@ tests_unit_check_control_SOURCES = tests/unit/check_control.c tests/unit/fake_co
 	tests/unit/fake_supervisor.c
 tests_unit_check_control_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_control_LDADD = $(unit_ldadd) $(CURL_LIBS)
+
+tests_unit_check_ctl_explain_SOURCES = tests/unit/check_ctl_explain.c
+tests_unit_check_ctl_explain_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_ctl_explain_LDADD = libctl.la $(unit_ldadd)
+
+tests_unit_check_ctl_offline_SOURCES = tests/unit/check_ctl_offline.c
+tests_unit_check_ctl_offline_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_ctl_offline_LDADD = libctl.la $(unit_ldadd)
+
+tests_unit_check_ctl_text_SOURCES = tests/unit/check_ctl_text.c
+tests_unit_check_ctl_text_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_ctl_text_LDADD = libctl.la $(unit_ldadd)
 
 tests_unit_check_events_SOURCES = tests/unit/check_events.c
 tests_unit_check_events_CPPFLAGS = $(unit_cppflags)
@@ -141,3 +157,13 @@ bench-many bench-restart:
 
 TESTS += %D%/headers.sh
 EXTRA_DIST += %D%/headers.sh
+	tests/integration/epochctl_completion.sh \
+	tests/integration/epochctl_errors.sh \
+	tests/integration/epochctl_follow.sh \
+	tests/integration/epochctl_show.sh \
+	tests/integration/epochctl_status.sh \
+	tests/integration/epochctl_verbs.sh
+
+TESTS += $(integration_tests)
+EXTRA_DIST += $(integration_tests) %D%/integration/epochctl_lib.sh %D%/lib/fakeserver.py \
+	%D%/lib/terminal.py

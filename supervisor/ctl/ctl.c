@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "supervisor/configuration.h"
 #include "supervisor/ctl/instance.h"
 #include "supervisor/ctl/offline.h"
 #include "supervisor/ctl/text.h"
@@ -21,6 +22,11 @@ static const double patience = 30;   /* seconds, for what is answered at once */
 static void freep(char **p)
 {
 	free(*p);
+}
+
+static void config_freep(struct config **config)
+{
+	config_free(*config);
 }
 
 void ctl_complain(const char *format, ...)
@@ -177,6 +183,26 @@ static int open_database(struct ctl *ctl)
 	return EXIT_GOOD;
 }
 
+static void no_matter(const char *mistake, void *user)
+{
+	(void)mistake;
+	(void)user;
+}
+
+/* What the default configuration says, if it can be read: epochd uses it, so that is where it is. */
+static int runtime_base(struct ctl *ctl, char **out)
+{
+	CLEANUP(config_freep) struct config *config = NULL;
+	CLEANUP(freep) char *file = NULL;
+	const char *said = getenv("EPOCHD_RUNTIME_DIR");
+
+	if (!ctl->runtime_dir && !(said && *said) && paths_default_config(&file) == 0 &&
+	    config_load(&config, file, true, no_matter, NULL) == 0)
+		return paths_runtime_base(out, NULL, config->runtime_directory,
+					  config->segment_directory);
+	return paths_runtime_base(out, ctl->runtime_dir, NULL, NULL);
+}
+
 int ctl_connect(struct ctl *ctl)
 {
 	CLEANUP(freep) char *base = NULL, *name = NULL;
@@ -184,7 +210,7 @@ int ctl_connect(struct ctl *ctl)
 
 	if (ctl->database)
 		return open_database(ctl);
-	r = paths_runtime_base(&base, ctl->runtime_dir, NULL, NULL);
+	r = runtime_base(ctl, &base);
 	if (r < 0) {
 		ctl_complain("where is the runtime directory? %s", strerror(-r));
 		return EXIT_NOBODY;

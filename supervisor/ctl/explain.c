@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supervisor/configuration.h"
 #include "supervisor/ctl/text.h"
 
 enum { ROWS_MAX = 12, CRASHES_MAX = 100000 };
@@ -50,13 +51,10 @@ static const char *string(const json_t *object, const char *key)
 
 static double seconds(const json_t *object, const char *key, double otherwise)
 {
-	const json_t *value = json_object_get(object, key);
-	double parsed;
+	const char *text = string(object, key);
+	int64_t ns;
 
-	if (json_is_number(value))
-		return json_number_value(value);
-	parsed = json_is_string(value) ? text_parse_duration(json_string_value(value)) : -1;
-	return parsed < 0 ? otherwise : parsed;
+	return config_parse_time(text, &ns) == 0 ? (double)ns / 1e9 : otherwise;
 }
 
 static double number(const json_t *object, const char *key, double otherwise)
@@ -225,7 +223,8 @@ static void say_state(FILE *out, const struct past *past, const json_t *app)
 	const char *reason = string(app, "reason");
 	char buffer[32];
 
-	fprintf(out, "%s is %s", past->name, past->state);
+	fprintf(out, "%s is %s%s", past->name, strcmp(past->state, "backoff") == 0 ? "in " : "",
+		past->state);
 	if (past->epoch)
 		fprintf(out, ", in epoch %u", past->epoch);
 	if (json_is_integer(pid))
@@ -316,7 +315,7 @@ static void say_crash(FILE *out, const struct policy *policy, const struct past 
 
 	fprintf(out, "  %3zu%s crash  ", n, ordinal(n));
 	if (crash->fatal) {
-		if (n > 1)
+		if (crash->at > first)
 			fprintf(out, "fatal, %s after the first", text_duration(buffer, crash->at - first));
 		else
 			fputs("fatal", out);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supervisor/configuration.h"
 #include "supervisor/ctl/ctl.h"
 #include "supervisor/ctl/offline.h"
 #include "supervisor/ctl/text.h"
@@ -178,14 +179,14 @@ static int take_limit(struct ctl *ctl, const char *text)
 
 static int take_timeout(struct ctl *ctl, const char *text)
 {
-	double seconds = text_parse_duration(text);
+	int64_t ns;
 
-	if (seconds <= 0) {
+	if (config_parse_time(text, &ns) < 0 || ns <= 0) {
 		ctl_complain("--timeout: expected a time such as 250ms or 10s, not \"%s\"", text);
 		return EXIT_USAGE;
 	}
 	ctl->timeout = text;
-	ctl->timeout_seconds = seconds;
+	ctl->timeout_seconds = (double)ns / 1e9;
 	ctl->wait = true;
 	return EXIT_GOOD;
 }

@@ -148,28 +148,6 @@ const char *text_duration_short(char buffer[32], double seconds)
 	return buffer;
 }
 
-double text_parse_duration(const char *text)
-{
-	static const struct {
-		const char *name;
-		double seconds;
-	} units[] = {
-		{ "ns", 1e-9 }, { "us", 1e-6 }, { "ms", 1e-3 }, { "s", 1 }, { "m", 60 },
-		{ "h", 3600 }, { "d", 86400 },
-	};
-	char *end;
-	double value;
-	size_t i;
-
-	if (*text < '0' || *text > '9')
-		return -1;
-	value = strtod(text, &end);
-	for (i = 0; i < ARRAY_SIZE(units); i++)
-		if (strcmp(end, units[i].name) == 0)
-			return value * units[i].seconds;
-	return value == 0 && !*end ? 0 : -1;
-}
-
 double text_parse_time(const char *iso)
 {
 	struct tm tm = { 0 };

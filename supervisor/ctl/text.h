@@ -24,9 +24,6 @@ const char *text_duration(char buffer[32], double seconds);
 /* The larger part only: "3s" "5m" "2h" "3d". */
 const char *text_duration_short(char buffer[32], double seconds);
 
-/* A time as the configuration has it ("250ms", "10s", "5m", "1h", "2d", "0"), in seconds; -1: none. */
-double text_parse_duration(const char *text);
-
 /* "2026-11-22T20:14:02.511Z" in seconds since 1970; -1: it is not a time. */
 double text_parse_time(const char *iso);
 /* That time as local "2026-11-22 20:14:02"; "-" if it is none. */
