@@ -185,7 +185,7 @@ static bool append_app(struct load *load, struct app_config *app)
 {
 	struct config *config = load->config;
 	struct app_config **larger = load_grow(load, config->apps, &config->app_count,
-					       sizeof *larger);
+					       sizeof(void *));
 
 	if (!larger) {
 		free_app(app);
@@ -382,7 +382,7 @@ static void check_command(struct load *load, const struct app_config *app)
 		mistake_at(load, load->section_line, IN_APPLICATION, "command",
 			   "missing: expected a program and its arguments, such as "
 			   "command = { \"/usr/bin/program\", \"--option\" }");
-	else if (list_length(app->command) == 1 && strchr(app->command[0], ' ') &&
+	else if (app->command && !app->command[1] && strchr(app->command[0], ' ') &&
 		 access(app->command[0], F_OK) < 0)
 		mistake_at(load, line, IN_APPLICATION, "command",
 			   "expected a list of words, as no shell splits it: "
@@ -577,13 +577,6 @@ static int read_file(struct load *load, const char *path)
 }
 
 /* What can be said only when everything is read. */
-
-static int by_name(const void *a, const void *b)
-{
-	const struct app_config *const *x = a, *const *y = b;
-
-	return strcmp((*x)->name, (*y)->name);
-}
 
 /* Stable, so that of two with the same name the later one is named as the mistake. */
 static int by_name_and_place(const void *a, const void *b, void *user)
@@ -812,7 +805,7 @@ static void finish(struct load *load)
 		return;
 	}
 	sorted = calloc(config->app_count, sizeof *sorted);
-	indexed->by_name = calloc(config->app_count, sizeof *indexed->by_name);
+	indexed->by_name = calloc(config->app_count, sizeof(void *));
 	if (!sorted || !indexed->by_name) {
 		free(sorted);
 		load->r = -ENOMEM;
@@ -956,7 +949,7 @@ int config_for_run(struct config **out, const char *name, char *const command[],
 	if (!append_app(&load, app))
 		return -ENOMEM;
 	indexed = container_of(load.config, struct indexed, config);
-	indexed->by_name = calloc(1, sizeof *indexed->by_name);
+	indexed->by_name = calloc(1, sizeof(void *));
 	if (!indexed->by_name || load.r < 0)
 		return -ENOMEM;
 	indexed->by_name[0] = app;
@@ -964,16 +957,22 @@ int config_for_run(struct config **out, const char *name, char *const command[],
 	return 0;
 }
 
+static int by_key(const void *name, const void *place)
+{
+	const struct app_config *const *app = place;
+
+	return strcmp(name, (*app)->name);
+}
+
 struct app_config *config_app(const struct config *config, const char *name)
 {
 	const struct indexed *indexed = (const struct indexed *)(const void *)config;
-	struct app_config wanted = { .name = (char *)(uintptr_t)name }, *key = &wanted, **found;
+	struct app_config **found;
 
 	static_assert(offsetof(struct indexed, config) == 0, "config_app() relies on it");
 	if (!indexed->by_name)
 		return NULL;
-	found = bsearch(&key, indexed->by_name, config->app_count, sizeof *indexed->by_name,
-			by_name);
+	found = bsearch(name, indexed->by_name, config->app_count, sizeof(void *), by_key);
 	return found ? *found : NULL;
 }
 

@@ -26,7 +26,6 @@ struct app_config {
 	char **command;
 	char *directory;                /* NULL: epochd's own */
 	char **environment;             /* "KEY=value" */
-	bool clear_environment;
 	char *user;                     /* name as configured; NULL: epochd's own */
 	char *group;
 	char **group_names;             /* supplementary, as configured */
@@ -34,12 +33,13 @@ struct app_config {
 	gid_t gid;                      /* (gid_t)-1: unchanged */
 	gid_t *groups;                  /* supplementary; with a user and no `groups`: the user's own */
 	size_t group_count;
-	bool set_groups;
 	char *home;                     /* of the user; NULL */
 	char *shell;                    /* of the user; NULL */
-	mode_t umask;
-	struct limit_config *limits;
+	struct limit_config *limits;    /* in order of resource */
 	size_t limit_count;
+	mode_t umask;
+	bool clear_environment;
+	bool set_groups;                /* groups are to be set, even to none */
 	bool no_new_privileges;
 
 	enum restart_policy restart;

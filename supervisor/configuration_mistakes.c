@@ -33,6 +33,7 @@ static void add(struct load *load, size_t file, int line, char *text)
 }
 
 /* "FILE:LINE: SUBJECT" and the message behind it. */
+__attribute__((format(printf, 5, 0)))
 static char *compose(const struct load *load, size_t file, int line, const char *subject,
 		     const char *format, va_list values)
 {

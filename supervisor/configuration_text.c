@@ -87,7 +87,7 @@ static char here(const struct scan *scan, size_t ahead)
 {
 	size_t at = scan->at + ahead;
 
-	return at < scan->text->size ? scan->text->bytes[at] : '\0';
+	return at < scan->text->size ? scan->text->bytes[at] : (char)'\0';
 }
 
 static void push(struct scan *scan, char kind, int line, size_t start, size_t length)
@@ -233,7 +233,8 @@ static void odd(struct scan *scan)
 {
 	char text[] = "unexpected \"?\"; a value that has it goes in quotes";
 
-	text[12] = here(scan, 0) > ' ' && here(scan, 0) < 127 ? here(scan, 0) : '?';
+	if (here(scan, 0) > ' ' && here(scan, 0) < 127)
+		text[12] = here(scan, 0);
 	spoil(scan, scan->line, text);
 	scan->at++;
 }

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #define NS_PER_S INT64_C(1000000000)
-#define DAY_S (24 * 60 * 60)
+#define DAY_S INT64_C(86400)
 /* A century: what is longer is a slip, and a deadline is still far from overflowing. */
-#define TIME_MAX (INT64_C(36500) * DAY_S * NS_PER_S)
+#define TIME_MAX (36500 * DAY_S * NS_PER_S)
 
 /* The digits at *text, which is moved behind them. -EINVAL: there is none, or too many. */
 static int take_number(const char **text, uint64_t *out)
@@ -34,10 +34,10 @@ static const struct {
 	int64_t ns;
 } time_units[] = {
 	{ "us", 1000 },
-	{ "ms", 1000 * 1000 },
+	{ "ms", 1000000 },
 	{ "s",  NS_PER_S },
 	{ "m",  60 * NS_PER_S },
-	{ "h",  60 * 60 * NS_PER_S },
+	{ "h",  3600 * NS_PER_S },
 	{ "d",  DAY_S * NS_PER_S },
 };
 
