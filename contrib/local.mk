@@ -25,6 +25,7 @@ EXTRA_DIST += \
 	.cppcheck \
 	%D%/build.sh \
 	%D%/check \
+	%D%/cppcheck.h \
 	%D%/demo \
 	%D%/install-packages \
 	%D%/packages
