@@ -76,7 +76,7 @@ start_epochd
 await a up $((epoch + 1))
 
 stop_epochd
-rm -rf "$segments/epochd-$(id -u)-$instance" "$state/$instance"
+rm -rf "$segments/epochd-$(id -u)-$instance" "${state:?}/$instance"
 start_epochd
 await a up 1
 [ "$(uuid)" != "$first" ] || fail "with database and segments lost, the UUID is still $first"
