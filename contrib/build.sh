@@ -66,7 +66,13 @@ left_behind()
 	find "$work/tmp" -mindepth 1 -maxdepth 1
 	[ -n "$user" ] || return 0
 	find /dev/shm -mindepth 1 -maxdepth 1 -user "$user"
-	ps -o pid=,args= -u "$user" || :
+	users_processes | xargs -r ps -o pid=,args= -p || :
+}
+
+# Dead ones that nobody waits for do not count: what a sandbox has as pid 1 may not.
+users_processes()
+{
+	ps -o pid=,stat= -u "$user" | awk '$2 !~ /^Z/ { print $1 }'
 }
 
 finish()
@@ -78,12 +84,13 @@ finish()
 	trap '' HUP INT TERM
 	if [ -n "$user" ]; then
 		for ((look = 0; look < 50; look++)); do
-			ps -o pid= -u "$user" >"$work/pids" || break
+			users_processes >"$work/pids"
+			[ -s "$work/pids" ] || break
 			xargs kill -s KILL <"$work/pids" 2>/dev/null
 			sleep 0.1
 		done
 		find /dev/shm -mindepth 1 -maxdepth 1 -user "$user" -exec rm -rf {} +
-		userdel "$user" 2>/dev/null
+		userdel --force "$user" >/dev/null 2>&1   # a dead process would hold it
 		[ ! -d "${base:-}" ] || chown -R --reference="$source" "$base"
 	elif [ "$(id -u)" = 0 ] && [ -d "${base:-}" ]; then
 		chown -R --reference="$source" "$base"

@@ -1,3 +1,25 @@
+EXTRA_DIST += .clang-tidy \
+	%D%/Dockerfile.example \
+	%D%/epochd.service.in
+
+# The unit names the programs by where they are installed; that is known when make runs.
+contrib/epochd.service: $(srcdir)/contrib/epochd.service.in Makefile
+	$(AM_V_GEN)mkdir -p contrib && \
+	$(SED) 's|@bindir[@]|$(bindir)|g' '$(srcdir)/contrib/epochd.service.in' > $@.new && \
+	mv $@.new $@
+
+check_DATA += contrib/epochd.service
+CLEANFILES += contrib/epochd.service
+if WITH_SYSTEMD_UNIT
+systemdsystemunit_DATA = contrib/epochd.service
+endif
+EXTRA_DIST += .clang-tidy
+dist_man_MANS += %D%/man/epochd-api.7
+dist_noinst_DATA += %D%/schema/epochd-v1.schema.json
+dist_man_MANS += %D%/man/epochd.conf.5
+EXTRA_DIST += \
+	%D%/examples/epochd.conf \
+	%D%/examples/shortest.conf
 EXTRA_DIST += \
 	.ci/run \
 	.clang-tidy \

@@ -1,4 +1,13 @@
 noinst_LTLIBRARIES += libstore.la
 libstore_la_SOURCES = \
-	%D%/store.h
+	%D%/migrate.c \
+	%D%/private.h \
+	%D%/reader.c \
+	%D%/rebuild.c \
+	%D%/sql.c \
+	%D%/sql.h \
+	%D%/store.c \
+	%D%/store.h \
+	%D%/view.c \
+	%D%/writer.c
 libstore_la_LIBADD = $(SQLITE_LIBS) -lpthread

@@ -16,6 +16,7 @@ enum app_state {
 	APP_STARTING,
 	APP_UP,
 	APP_STOPPING,
+	APP_SWEEPING,   /* shown as stopping: the process is gone, what it left behind is not (I7) */
 	APP_BACKOFF,
 	APP_FATAL,
 	APP_HELD,

@@ -78,10 +78,11 @@ struct group_config {
 	enum strategy strategy;
 };
 
-/* Who: at most one of the two is set. */
+/* Who. */
 struct principal {
+	bool anyone;                            /* "*" */
 	bool is_group;
-	uint32_t id;
+	uint32_t id;                            /* of the user, or of the group */
 	char *text;                             /* as configured */
 };
 
@@ -117,7 +118,7 @@ typedef void config_mistake_fn(const char *text, void *user);
 /* Reads FILE; with `with_conf_d` also conf.d/ *.conf beside it in order of name (FILE itself may then
  * be missing). 0 and *out, owned by the caller; -EINVAL when there were mistakes (each was told, as
  * many as can be found in one go); -ENOENT and others when a file cannot be read (told as well).
- * Blocks (files, NSS). Thread-safe but for NSS. */
+ * Blocks (files, NSS). In any thread, but one at a time: libconfuse has one lexer. */
 int config_load(struct config **out, const char *file, bool with_conf_d, config_mistake_fn *mistake,
 		void *user);
 
@@ -144,6 +145,7 @@ int config_parse_time(const char *text, int64_t *ns);      /* "250ms", "10s", "5
 int config_parse_size(const char *text, uint64_t *bytes);  /* "10M" */
 int config_parse_restart(const char *text, enum restart_policy *out);
 int config_parse_readiness(const char *text, enum readiness *out);
+int config_parse_strategy(const char *text, enum strategy *out);
 int config_parse_signal(const char *text, int *signal);    /* "SIGTERM", "TERM", "15" */
 int config_parse_listen(const char *text);                 /* "127.0.0.1:9190", "[::1]:9190" */
 bool config_name_is_good(const char *name);   /* [A-Za-z0-9_][A-Za-z0-9._-]{0,62} */

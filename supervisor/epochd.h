@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include <ev.h>
 
@@ -20,6 +21,7 @@ struct kernel;
 struct ledger;
 struct locks;
 struct outputs;
+struct pids;
 struct reload;
 struct spawner;
 struct upward;
@@ -33,6 +35,7 @@ struct epochd {
 	bool config_conf_d;             /* conf.d beside it is read as well */
 
 	char *segment_dir;              /* .../epochd-<uid>-<instance> */
+	int segments;                   /* the same, open */
 	char *runtime_dir;              /* of the instance: control.sock, api.sock */
 	char *state_dir;                /* of the instance: epochd.db */
 	char boot_id[40];
@@ -46,6 +49,7 @@ struct epochd {
 	struct ledger *ledger;
 	struct cgroups *cgroups;
 	struct spawner *spawner;
+	struct pids *pids;              /* our children, and whose they are */
 	struct events *events;
 	struct outputs *outputs;
 	struct control *control;        /* NULL before it is bound */
@@ -57,12 +61,39 @@ struct epochd {
 	struct report_warning warnings[WARNINGS_MAX];
 	size_t warning_count;
 
+	struct config **retired;        /* configurations that something removed still runs under */
+	size_t retired_count;
+
+	struct rlimit nofile;           /* as it was when we were started, for our children */
+	struct reload *reload;
+	ev_prepare before_sleep;        /* what is done once for each turn of the loop */
+	ev_async store_spoke;
+	ev_timer still_stopping;
+	bool changed;                   /* upward has not been told yet */
+
 	bool shutting_down;
+	bool done;                      /* all is down: the loop ends */
 	bool run_mode;                  /* `epochd run` */
+	bool terminal;                  /* on one, in the foreground: the program's group is put there */
+	bool told_to_end;               /* TERM, INT or QUIT was forwarded to the program */
 	int exit_status;
 };
 
+/* What the command line says; strings are borrowed until epochd_run() returns. */
+struct epochd_options {
+	const char *runtime_dir, *state_dir;   /* NULL: by the rules of paths.h */
+	const char *instance;                  /* NULL: the configuration's */
+	bool run_mode;
+};
+
+/* From the configuration to the end; the exit status. Takes the configuration over. */
+int epochd_run(struct config *config, const char *file, bool conf_d,
+	       const struct epochd_options *options);
+
 struct app *epochd_app(const struct epochd *epochd, const char *name);   /* or NULL */
+
+/* Takes over a configuration that is not in force any more: freed when no application uses it. */
+void epochd_retire(struct epochd *epochd, struct config *config);
 
 /* What an operator should know, in stats until it is taken back. code is static; text is copied.
  * The same code again replaces the text and keeps `since`. */

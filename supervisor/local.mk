@@ -1,6 +1,92 @@
+# What runs in a child that shares our memory: a sanitizer or a stack protector there would write into
+# the supervisor's own.
+noinst_LTLIBRARIES += libchild.la
+libchild_la_SOURCES = \
+	%D%/spawn_child.c \
+	%D%/spawn_child.h
+libchild_la_CFLAGS = -std=gnu11 $(WARN_CFLAGS) -fno-common -ffreestanding -fno-builtin \
+	-fno-stack-protector -fno-sanitize=all
+
 noinst_LTLIBRARIES += libsupervisor.la
 libsupervisor_la_SOURCES = \
+	%D%/cgroups.c \
+	%D%/cgroups.h \
+	%D%/identity.c \
+	%D%/identity.h \
+	%D%/kernel.c \
+	%D%/kernel.h \
+	%D%/leftovers.c \
+	%D%/leftovers.h \
+	%D%/configuration.c \
+	%D%/configuration.h \
+	%D%/configuration_compare.c \
+	%D%/configuration_keys.c \
+	%D%/configuration_load.h \
+	%D%/configuration_mistakes.c \
+	%D%/configuration_text.c \
+	%D%/configuration_users.c \
+	%D%/configuration_values.c \
 	%D%/log.c \
-	%D%/log.h
+	%D%/log.h \
+	%D%/pidfd_info.h \
+	%D%/spawn.c \
+	%D%/spawn.h
+libsupervisor_la_LIBADD = libchild.la libstore.la libep.la $(JANSSON_LIBS) $(CONFUSE_LIBS) \
+	%D%/notify.c \
+	%D%/notify.h \
+	%D%/output.c \
+	%D%/output.h \
+	%D%/output_file.c \
+	%D%/output_file.h \
+	%D%/upward.c \
+	%D%/upward.h
+	%D%/control.c \
+	%D%/control.h \
+	%D%/control_access.c \
+	%D%/control_access.h \
+	%D%/control_follow.c \
+	%D%/control_listen.c \
+	%D%/control_request.h \
+	%D%/control_routes.c \
+	%D%/events.c \
+	%D%/events.h \
+	%D%/log.c \
+	%D%/log.h \
+	%D%/metrics.c \
+	%D%/metrics.h \
+	%D%/paths.c \
+	%D%/paths.h \
+	%D%/problem.c \
+	%D%/problem.h \
+	%D%/report.c \
+	%D%/report.h \
+	%D%/report_config.c
 libsupervisor_la_LIBADD = libstore.la libep.la $(JANSSON_LIBS) $(CONFUSE_LIBS) \
 	$(MICROHTTPD_LIBS) $(EV_LIBS) -lpthread -lm
+
+# epochctl. What of it is pure is a library of its own, for the unit tests.
+noinst_LTLIBRARIES += libctl.la
+libctl_la_SOURCES = \
+	%D%/ctl/client.c \
+	%D%/ctl/client.h \
+	%D%/ctl/ctl.c \
+	%D%/ctl/ctl.h \
+	%D%/ctl/explain.c \
+	%D%/ctl/explain.h \
+	%D%/ctl/instance.c \
+	%D%/ctl/instance.h \
+	%D%/ctl/offline.c \
+	%D%/ctl/offline.h \
+	%D%/ctl/show.c \
+	%D%/ctl/status.c \
+	%D%/ctl/status.h \
+	%D%/ctl/table.c \
+	%D%/ctl/table.h \
+	%D%/ctl/text.c \
+	%D%/ctl/text.h \
+	%D%/ctl/verbs.c
+libctl_la_LIBADD = libsupervisor.la libstore.la $(CURL_LIBS) $(JANSSON_LIBS) -lm
+
+bin_PROGRAMS += epochctl
+epochctl_SOURCES = %D%/ctl/main.c
+epochctl_LDADD = libctl.la

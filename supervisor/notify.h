@@ -20,7 +20,8 @@ struct notify_message {
 	int64_t watchdog_ns;            /* WATCHDOG_USEC=; -1: absent; 0 means off */
 	int64_t extend_ns;              /* EXTEND_TIMEOUT_USEC=; -1: absent */
 	pid_t main_pid;                 /* MAINPID=; 0: absent */
-	const char *status;             /* STATUS=; NULL: absent; valid until the callback returns */
+	const char *status;             /* STATUS=; NULL: absent; at most 512 bytes; valid until the
+					 * callback returns */
 };
 
 /* From the loop. May call notify_close() on its own object. */
@@ -30,7 +31,8 @@ typedef bool notify_sender_fn(pid_t pid, uid_t uid, void *user);
 
 /* Binds PATH (a file there is replaced), mode 0666: who may is decided by credentials. -ENAMETOOLONG
  * when a socket's path cannot be that long. Received fds are closed (BARRIER=1 is thereby answered).
- * Malformed messages are logged (once for each socket) and ignored. */
+ * A malformed line is logged (once for each socket) and ignored, those beside it count; so is a whole
+ * datagram that is longer than 64 KiB or has a NUL in it. What says nothing we know is not told. */
 int notify_open(struct notify **out, struct ev_loop *loop, const char *path,
 		notify_sender_fn *sender, notify_fn *fn, void *user);
 /* Reads what has arrived, now: before a deadline is acted on. */

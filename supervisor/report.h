@@ -58,4 +58,9 @@ json_t *report_event_json(const struct store_event *event);
 /* Every word of the configuration in force, for /v1/apps/NAME. Environment values are not shown (they
  * hold secrets), only the names. */
 json_t *report_config_json(const struct app_config *config);
+/* A string of whatever bytes; what is not UTF-8 is shown as U+FFFD. NULL becomes null. */
+json_t *report_text(const char *text);
+
+/* How every answer is written: on one line, a duration as 12.345 and not 12.345000000000001. */
+#define REPORT_JSON_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(12))
 #endif

@@ -42,8 +42,10 @@ struct spawn_options {
 	int close_first[4];             /* locks: closed before anything that may hang; -1: none */
 };
 
-/* The exec has happened (r = 0), or failed at `step` ("chdir", "exec", ...; static) with r. Called from
- * the loop, once; `spawn` is gone afterwards. The process's end is the pidfd's matter. */
+/* The exec has happened (r = 0), or failed at `step` ("chdir", "exec", ...; static) with r. -ECANCELED
+ * at "claim": the spawn word was another. One that is killed before its exec looks like r = 0, since
+ * both end its part in our memory; the pidfd is readable then. Called from the loop, once; `spawn` is
+ * gone afterwards. The process's end is the pidfd's matter. */
 typedef void spawn_done_fn(int r, const char *step, void *user);
 
 int spawner_new(struct spawner **out, struct ev_loop *loop);

@@ -16,15 +16,102 @@ unit_cppflags = $(AM_CPPFLAGS) $(CHECK_CFLAGS)
 unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 
 unit_tests = \
+	tests/unit/check_cgroups \
+	tests/unit/check_fence \
+	tests/unit/check_identity \
+	tests/unit/check_leftovers \
+	tests/unit/check_spawn
+	tests/unit/check_fence \
+	tests/unit/check_notify \
+	tests/unit/check_output \
+	tests/unit/check_upward
+	tests/unit/check_fence \
+	tests/unit/check_store
+	tests/unit/check_control \
+	tests/unit/check_events \
+	tests/unit/check_fence \
+	tests/unit/check_paths \
+	tests/unit/check_report \
+	tests/unit/check_store
+	tests/unit/check_configuration \
 	tests/unit/check_fence
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
-EXTRA_DIST += %D%/unit/unit.h
+EXTRA_DIST += %D%/unit/fake.h %D%/unit/hold_answers.py %D%/unit/unit.h
+
+tests_unit_check_control_SOURCES = tests/unit/check_control.c tests/unit/fake_configuration.c \
+	tests/unit/fake_supervisor.c
+tests_unit_check_control_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_control_LDADD = $(unit_ldadd) $(CURL_LIBS)
+
+tests_unit_check_events_SOURCES = tests/unit/check_events.c
+tests_unit_check_events_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_events_LDADD = $(unit_ldadd)
+
+tests_unit_check_configuration_SOURCES = tests/unit/check_configuration.c
+tests_unit_check_configuration_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_configuration_LDADD = $(unit_ldadd)
 
 tests_unit_check_fence_SOURCES = tests/unit/check_fence.c
 tests_unit_check_fence_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_fence_LDADD = $(unit_ldadd)
+
+tests_unit_check_spawn_SOURCES = tests/unit/check_spawn.c
+tests_unit_check_spawn_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_spawn_LDADD = $(unit_ldadd)
+
+tests_unit_check_cgroups_SOURCES = tests/unit/check_cgroups.c
+tests_unit_check_cgroups_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_cgroups_LDADD = $(unit_ldadd)
+tests_unit_check_identity_SOURCES = tests/unit/check_identity.c
+tests_unit_check_identity_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_identity_LDADD = $(unit_ldadd)
+tests_unit_check_leftovers_SOURCES = tests/unit/check_leftovers.c
+tests_unit_check_leftovers_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_leftovers_LDADD = $(unit_ldadd)
+
+# Started by the unit tests; without a sanitizer, whose handlers and threads it would show as its own.
+check_PROGRAMS += tests/lib/report_self
+tests_lib_report_self_SOURCES = tests/lib/report_self.c
+tests_lib_report_self_CFLAGS = -std=gnu11 $(WARN_CFLAGS)
+tests_lib_report_self_LDFLAGS =
+
+integration_tests = \
+	tests/integration/child-stands-alone.sh
+tests_unit_check_notify_SOURCES = tests/unit/check_notify.c
+tests_unit_check_notify_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_notify_LDADD = $(unit_ldadd)
+
+tests_unit_check_output_SOURCES = tests/unit/check_output.c
+tests_unit_check_output_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_output_LDADD = $(unit_ldadd)
+
+tests_unit_check_upward_SOURCES = tests/unit/check_upward.c
+tests_unit_check_upward_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_upward_LDADD = $(unit_ldadd)
+
+integration_tests = \
+	tests/integration/unit_verify.sh
+tests_unit_check_paths_SOURCES = tests/unit/check_paths.c
+tests_unit_check_paths_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_paths_LDADD = $(unit_ldadd)
+
+# Linked with the faults of a disk, so that it needs no preloading.
+tests_unit_check_store_SOURCES = tests/lib/slowsync.c tests/unit/check_store.c
+tests_unit_check_store_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_store_LDADD = libstore.la $(CHECK_LIBS) $(SQLITE_LIBS) -ldl
+
+# For LD_PRELOAD into the real programs; -rpath is what makes libtool build it shared.
+check_LTLIBRARIES += tests/lib/slowsync.la
+tests_lib_slowsync_la_SOURCES = tests/lib/slowsync.c
+tests_lib_slowsync_la_CFLAGS = $(AM_CFLAGS)
+tests_lib_slowsync_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+tests_lib_slowsync_la_LIBADD = -ldl
+
+tests_unit_check_report_SOURCES = tests/unit/check_report.c tests/unit/fake_configuration.c
+tests_unit_check_report_CPPFLAGS = $(unit_cppflags)
+tests_unit_check_report_LDADD = $(unit_ldadd)
 
 integration_tests =
 

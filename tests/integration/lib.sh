@@ -175,8 +175,9 @@ stop_epochd()
 # SIGKILL, while its applications go on.
 kill_epochd()
 {
-	kill -s KILL "$pid" 2>/dev/null || :   # a fault point may have been first
-	wait_epochd
+	# A fault point may have been first. At once: bash would say "Killed" between the lines.
+	{ kill -s KILL "$pid"; wait "$pid"; } 2>/dev/null || :
+	pid=
 }
 
 epochd_pid()

@@ -1,0 +1,186 @@
+#include <config.h>
+
+#include "apilib/registry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+/* FNV-1a (Fowler, Noll, Vo), 64 bits, over what stands before the checksum but for the magic, which is
+ * written last. It finds damage, not malice: the directory's owner and mode keep others out. */
+static uint64_t checksum_of(const struct ep_page *page)
+{
+	const unsigned char *byte = (const unsigned char *)page;
+	uint64_t sum = 0xcbf29ce484222325ull;
+
+	for (size_t i = sizeof page->magic; i < offsetof(struct ep_page, checksum); i++)
+		sum = (sum ^ byte[i]) * 0x100000001b3ull;
+	return sum;
+}
+
+static void fill_header(struct ep_page *page, const struct ep_registry_id *id)
+{
+	page->layout = EP_LAYOUT;
+	page->header_size = EP_SLOTS_AT;
+	page->slot_size = EP_SLOT_SIZE;
+	snprintf(page->uuid, sizeof page->uuid, "%s", id->uuid);
+	snprintf(page->boot_id, sizeof page->boot_id, "%s", id->boot_id);
+	snprintf(page->name, sizeof page->name, "%s", id->name);
+	page->checksum = checksum_of(page);
+	/* Release, with the acquire of whoever reads the magic first: all of the above is then there. */
+	atomic_store_explicit(&page->magic, EP_REGISTRY_MAGIC, memory_order_release);
+}
+
+static int map_page(struct ep_page **out, int fd)
+{
+	void *page = mmap(NULL, EP_SLOTS_AT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (page == MAP_FAILED)
+		return -errno;
+	*out = page;
+	return 0;
+}
+
+int ep_registry_create(struct ep_page **out, int directory, const struct ep_registry_id *id)
+{
+	char fresh[EP_NAME_SIZE + 8];
+	CLEANUP(close_fd) int fd = -1;
+	struct ep_page *page;
+	int r;
+
+	/* A leading dot: epochd's own, never an application's name. */
+	snprintf(fresh, sizeof fresh, ".%s.new", id->name);
+	unlinkat(directory, fresh, 0);
+	fd = openat(directory, fresh, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	r = posix_fallocate(fd, 0, EP_SLOTS_AT) ? -ENOSPC : map_page(&page, fd);
+	if (r < 0) {
+		unlinkat(directory, fresh, 0);
+		return r;
+	}
+	fill_header(page, id);
+	if (renameat(directory, fresh, directory, id->name) < 0) {
+		r = -errno;
+		ep_registry_unmap(page);
+		unlinkat(directory, fresh, 0);
+		return r;
+	}
+	*out = page;
+	return 0;
+}
+
+static int refuse(const char **why, const char *text)
+{
+	*why = text;
+	return -EBADMSG;
+}
+
+static int check_file(int fd, const char **why)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return refuse(why, "it is not a regular file");
+	if (st.st_uid != geteuid())
+		return refuse(why, "it belongs to another user");
+	if (st.st_nlink != 1)
+		return refuse(why, "it has more than one name");
+	if (st.st_size != EP_SLOTS_AT)
+		return refuse(why, "its size is not that of a registry");
+	return 0;
+}
+
+static bool text_is(const char *field, size_t size, const char *text)
+{
+	return memchr(field, '\0', size) && strcmp(field, text) == 0;
+}
+
+/* A copy that nobody else can change (I6). */
+static int check_header(const struct ep_page *copy, const struct ep_registry_id *id,
+			const char **why)
+{
+	if (atomic_load_explicit(&copy->magic, memory_order_relaxed) != EP_REGISTRY_MAGIC)
+		return refuse(why, "it has no registry's magic");   /* relaxed: a private copy */
+	if (copy->layout != EP_LAYOUT)
+		return refuse(why, "its layout is of another version");
+	if (copy->header_size != EP_SLOTS_AT || copy->slot_size != EP_SLOT_SIZE ||
+	    copy->slot_count != 0)
+		return refuse(why, "its sizes are not those of this layout");
+	if (copy->checksum != checksum_of(copy))
+		return refuse(why, "its checksum is wrong");
+	if (!text_is(copy->name, sizeof copy->name, id->name))
+		return refuse(why, "it names another application");
+	if (!ep_fence_is_sane(atomic_load_explicit(&copy->fence, memory_order_relaxed)))
+		return refuse(why, "its fence word contradicts itself");
+	if (!text_is(copy->uuid, sizeof copy->uuid, id->uuid) ||
+	    !text_is(copy->boot_id, sizeof copy->boot_id, id->boot_id))
+		return -ESTALE;
+	return 0;
+}
+
+int ep_registry_open(struct ep_page **out, int directory, const struct ep_registry_id *id,
+		     const char **why)
+{
+	CLEANUP(close_fd) int fd = -1;
+	struct ep_page copy;
+	int r;
+
+	*why = NULL;
+	/* O_NONBLOCK: a FIFO of that name must not hold us. */
+	fd = openat(directory, id->name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return -ENOENT;
+	if (fd < 0)
+		return refuse(why, "it cannot be opened");
+	r = check_file(fd, why);
+	if (r < 0)
+		return r;
+	if (pread(fd, &copy, sizeof copy, 0) != (ssize_t)sizeof copy)
+		return refuse(why, "it cannot be read");
+	r = check_header(&copy, id, why);
+	if (r < 0)
+		return r;
+	return map_page(out, fd);
+}
+
+void ep_registry_close_fence(int directory, const char *name)
+{
+	CLEANUP(close_fd) int fd = openat(directory, name,
+					  O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	const char *why;
+	struct ep_page *page;
+	uint64_t fence;
+
+	if (fd < 0 || check_file(fd, &why) < 0 || map_page(&page, fd) < 0)
+		return;
+	/* Relaxed: only a guard against files that are something else. */
+	if (atomic_load_explicit(&page->magic, memory_order_relaxed) == EP_REGISTRY_MAGIC) {
+		fence = atomic_load_explicit(&page->fence, memory_order_relaxed);
+		/* I3. Release, with the acquire in every handle check: nothing is served from here on. */
+		atomic_store_explicit(&page->fence,
+				      ep_fence_pack(ep_fence_epoch(fence), EP_DOWN,
+						    (struct ep_end){ .cause = EP_UNSEEN }),
+				      memory_order_release);
+	}
+	ep_registry_unmap(page);
+}
+
+void ep_registry_unmap(struct ep_page *page)
+{
+	if (page)
+		munmap(page, EP_SLOTS_AT);
+}

@@ -1,0 +1,100 @@
+/* The registry: an application's file in /dev/shm. Only the supervisor writes it (I4); whom `allow`
+ * names may read it. Its totals and its fence word are the redo log of which the store is the
+ * checkpoint: each is one 64-bit word, changed by one store, so that a kill anywhere is a clean cut (I5).
+ * Offsets and fixed widths only (I6). The client slots come at EP_SLOTS_AT in a later layout. */
+#ifndef EPOCHD_REGISTRY_H
+#define EPOCHD_REGISTRY_H
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "apilib/fence.h"
+
+#define EP_REGISTRY_MAGIC 0x3164686370455045ull   /* "EPEpchd1" */
+
+enum { EP_LAYOUT = 1, EP_SLOTS_AT = 4096, EP_SLOT_SIZE = 128, EP_UUID_SIZE = 40, EP_NAME_SIZE = 64 };
+
+/* Odometers. The first ones are in the order of enum ep_cause, from EP_CRASHED on. */
+enum ep_total_id {
+	EP_TOTAL_RESTARTS,
+	EP_TOTAL_RECLAIMED_MESSAGES = EP_TOTAL_RESTARTS + EP_CAUSES - 1,
+	EP_TOTAL_RECLAIMED_BYTES,
+	EP_TOTAL_RECLAIMED_CHANNELS_LOST,
+	EP_TOTAL_COLLECTED_BUFFERS,
+	EP_TOTAL_COLLECTED_BYTES,
+	EP_TOTAL_CLIENTS_REGISTERED,
+	EP_TOTAL_CLIENTS_REAPED,
+	EP_TOTAL_CLIENTS_CONFUSED,
+	EP_TOTAL_REFUSED_STALE_EPOCH,
+	EP_TOTAL_REFUSED_STALE_GENERATION,
+	EP_TOTAL_REFUSED_FREE_SLOT,
+	EP_TOTAL_REFUSED_DOWN,
+	EP_TOTAL_REFUSED_NOT_A_HANDLE,
+	EP_TOTAL_SHM_CLEANED_FILES,
+	EP_TOTAL_SHM_CLEANED_BYTES,
+	EP_TOTALS
+};
+
+/* Which total a restart is counted under. cause: not EP_NO_CAUSE. */
+static inline enum ep_total_id ep_total_of_restart(enum ep_cause cause)
+{
+	return (enum ep_total_id)(EP_TOTAL_RESTARTS + (int)cause - 1);
+}
+
+struct ep_page {
+	/* Written once, under `checksum`; the magic last, which declares the rest valid. */
+	_Atomic uint64_t magic;
+	uint32_t layout;
+	uint32_t header_size;             /* EP_SLOTS_AT */
+	uint32_t slot_size;
+	uint32_t slot_count;              /* 0: this version has none */
+	char uuid[EP_UUID_SIZE];          /* of the instance */
+	char boot_id[EP_UUID_SIZE];
+	char name[EP_NAME_SIZE];          /* of the application */
+	uint64_t checksum;
+
+	_Atomic uint32_t slots_backed;    /* slots below it are allocated */
+	uint32_t reserved;
+	/* The highest epoch ever reserved in the instance, as known when this application last reserved;
+	 * the highest of all registries is the instance's (I2). */
+	_Atomic uint64_t highest;
+
+	alignas(64) _Atomic uint64_t fence;
+	alignas(64) _Atomic uint64_t total[EP_TOTALS];
+};
+static_assert(offsetof(struct ep_page, uuid) == 24, "layout 1");
+static_assert(offsetof(struct ep_page, checksum) == 168, "layout 1");
+static_assert(offsetof(struct ep_page, fence) == 192, "layout 1");
+static_assert(offsetof(struct ep_page, total) == 256, "layout 1");
+static_assert(sizeof(struct ep_page) <= EP_SLOTS_AT, "layout 1");
+static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock in shared memory can be left locked for ever");
+
+/* Whose registry it must be. */
+struct ep_registry_id {
+	const char *uuid;
+	const char *boot_id;
+	const char *name;
+};
+
+/* Makes the registry NAME in the directory, mapped for writing: complete in a file of another name
+ * first, then renamed, so that nobody sees a half-made one. A file that stands there is replaced; its
+ * fence must have been closed (ep_registry_close_fence()). Allocated whole: never SIGBUS. Blocks only
+ * as tmpfs does. *out: ep_registry_unmap(). -ENOSPC: /dev/shm is full. */
+int ep_registry_create(struct ep_page **out, int directory, const struct ep_registry_id *id);
+
+/* Maps the registry that a supervisor before us left, after it was read and checked (I6).
+ *   -ENOENT    there is none
+ *   -ESTALE    good, but of another boot or another instance (nothing of it can still run)
+ *   -EBADMSG   not a registry, or not ours: *why tells (static) */
+int ep_registry_open(struct ep_page **out, int directory, const struct ep_registry_id *id,
+		     const char **why);
+
+/* Closes the fence of a file that is to be replaced or unlinked (I3), whoever may still have it mapped.
+ * Only of a regular file of our own uid with a registry's magic; otherwise nothing is done. */
+void ep_registry_close_fence(int directory, const char *name);
+
+void ep_registry_unmap(struct ep_page *page);   /* NULL is fine */
+#endif

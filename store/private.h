@@ -1,0 +1,157 @@
+/* The inside of the store: what its threads share. Everything below `lock` is read and written with it
+ * held, and it is held for copies in memory only, never across the disk (I9); one entry is copied at a
+ * time, so that the loop waits for no more than that. */
+#ifndef EPOCHD_STORE_PRIVATE_H
+#define EPOCHD_STORE_PRIVATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "store/sql.h"
+#include "store/store.h"
+
+enum {
+	EVENT_STRETCH = 10000,     /* numbers reserved ahead */
+	EVENTS_WAITING_MAX = 65536,
+	READS_MAX = 64,
+	DETAIL_MAX = 512,          /* bytes of an incarnation's detail, the NUL among them */
+};
+
+/* A row of an incarnation that is not durable yet. Stays here until a commit holds its newest version,
+ * so a commit that fails loses nothing. */
+struct pending {
+	struct pending *next;
+	uint64_t version, written;   /* written: the version that the commit under way holds */
+	struct store_incarnation row;
+};
+
+struct store_app {
+	struct store *store;
+	struct store_app *next_in_bucket;   /* loop's */
+	struct store_app *next_of_all;      /* set once, before it is seen */
+	struct store_app *next_dirty, *next_done;
+	struct store_app *next_in_flight;   /* writer's, like the two below */
+	uint32_t flying_reserved;
+	uint16_t rows_since_prune;
+	bool dirty, done;
+	uint32_t asked;                     /* reservation that was put; state.reserved is durable */
+	uint32_t committed_through;
+	struct pending *pending, **pending_tail;
+	struct store_state state;
+	char name[];
+};
+
+struct waiting_event {
+	struct waiting_event *next;
+	struct store_event event;   /* strings stand behind it */
+	char text[];
+};
+
+struct event_queue {
+	struct waiting_event *head, **tail;
+	size_t count;
+};
+
+struct read {
+	struct read *next;
+	void *fn_user;
+	store_incarnations_fn *incarnations_fn;   /* one of these two */
+	store_events_fn *events_fn;
+	uint64_t needed;       /* handed over before it was asked */
+	uint64_t before;
+	unsigned limit;
+	bool cancelled;
+	int r;
+	struct page page;
+	char *app;             /* NULL: events of all */
+};
+
+struct read_queue {
+	struct read *head, **tail;
+};
+
+/* What a new database must say of the instance, from memory where a broken one does not. */
+struct identity {
+	char uuid[40], boot_id[40];
+	uint64_t run, unclean;
+	int64_t started_at;
+};
+
+struct store {
+	/* set by store_open() */
+	char *path, *instance, *set_aside, *why;
+	char last_boot_id[40];
+	struct identity identity;
+	unsigned keep_events, keep_incarnations;
+	void (*wake)(void *user);
+	void (*committed)(struct store_app *app, void *user);
+	void *user;
+
+	/* the loop's */
+	struct store_app **bucket;
+	size_t bucket_count, app_count;
+	struct word *words;            /* see intern() */
+	bool started, check_started;
+	pthread_t writer, reader, checker;
+	struct store_incarnation last; /* of store_last_incarnation() */
+	struct page last_page;
+
+	/* the writer's, and before store_start() and in store_close() the caller's */
+	struct sql sql;
+	uint64_t inode;                /* of the database file */
+	unsigned events_since_prune;
+
+	pthread_mutex_t lock;
+	pthread_cond_t work;           /* for the writer */
+	pthread_cond_t reading;        /* for the reader: a question, or a commit or its failure */
+	bool stopping, kicked, broken;
+	char broken_why[160];
+	struct store_app *all;
+	struct store_app *dirty, **dirty_tail;
+	struct store_app *done, **done_tail;
+	size_t done_count;
+	struct event_queue events;
+	uint64_t handed, committed_seq;
+	uint64_t event_number, event_ceiling;
+	uint64_t generation;           /* of the file: the reader opens it again when that moved */
+	struct timespec retry_at;
+	unsigned retry_ms;
+	struct store_health health;
+	struct read_queue questions, answers;
+	struct read *reading_now;
+	size_t reads;
+	sqlite3 *interruptible_read, *interruptible_check;
+};
+
+int64_t store_now(void);   /* CLOCK_REALTIME, ns */
+
+/* With the lock held; once in the list, however often. */
+void store_mark_dirty(struct store_app *app);
+
+/* writer.c. store_commit() is the writer's, and store_close()'s after that has ended. */
+struct ending {
+	bool clean;
+};
+void *store_writer_main(void *store);
+int store_commit(struct store *store, const struct ending *ending);
+void *store_check_main(void *store);
+
+/* reader.c */
+void *store_reader_main(void *store);
+void store_answer(struct store *store);   /* loop's: calls the functions of finished reads */
+void store_forget_reads(struct store *store);
+
+/* rebuild.c: a broken database is replaced in steps that a kill cannot make worse. */
+/* Finishes a replacement that was begun and interrupted. 1, 0 if there was none, or negative errno. */
+int store_rebuild_resume(const char *path, char *aside, size_t size);
+/* A new database beside `path`, filled with what `from` still gives (NULL: nothing), in an open
+ * transaction, to which the caller adds what it knows. */
+int store_rebuild_begin(struct sql *out, const char *path, sqlite3 *from);
+/* Commits, closes it, and puts it where the broken one is, which is set aside. */
+int store_rebuild_finish(struct sql *fresh, const char *path, char *aside, size_t size);
+
+int store_write_identity(struct sql *into, const struct store *store);
+#endif

@@ -1,0 +1,589 @@
+#include <config.h>
+
+#include "store/private.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum {
+	RETRY_MS_MIN = 100,
+	RETRY_MS_MAX = 5000,
+	PRUNE_BATCH = 2000,      /* rows in a transaction: a commit may have to wait for one of them */
+	PRUNE_APPS = 16,         /* applications after one commit */
+};
+
+/* What one transaction carries. */
+struct flight {
+	struct store_app *apps;
+	struct event_queue events;
+	uint64_t seq;       /* all that was handed over up to here is in it */
+	uint64_t ceiling;   /* of event numbers; 0: stays as it is */
+};
+
+/* ---- taking off ---- */
+
+static void take_off(struct store *store, struct flight *flight, const struct ending *ending)
+{
+	struct store_app *app;
+
+	pthread_mutex_lock(&store->lock);
+	flight->apps = store->dirty;
+	/* What is put from now on is for the next commit, though this one may carry it already. */
+	for (app = flight->apps; app; app = app->next_dirty) {
+		app->next_in_flight = app->next_dirty;
+		app->dirty = false;
+	}
+	store->dirty = NULL;
+	store->dirty_tail = &store->dirty;
+	flight->events = store->events;
+	if (flight->events.tail == &store->events.head)
+		flight->events.tail = &flight->events.head;
+	store->events = (struct event_queue){ .tail = &store->events.head };
+	flight->seq = store->handed;
+	flight->ceiling = 0;
+	if (ending)   /* none are given any more: no gap is needed */
+		flight->ceiling = store->event_number;
+	else if (store->event_number + EVENT_STRETCH / 2 > store->event_ceiling)
+		flight->ceiling = store->event_number + EVENT_STRETCH;
+	pthread_mutex_unlock(&store->lock);
+}
+
+/* ---- in the transaction ---- */
+
+/* Copies the next row of this application that is to be written; NULL: no more. What came or changed
+ * after the state was copied waits for the next commit: each holds a past moment whole. */
+static struct pending *copy_pending(struct store_app *app, struct pending *after, uint64_t moment,
+				    struct store_incarnation *row, char *detail)
+{
+	struct pending *next;
+
+	pthread_mutex_lock(&app->store->lock);
+	next = after ? after->next : app->pending;
+	for (; next && next->version > moment; next = next->next)
+		next->written = 0;
+	if (next) {
+		*row = next->row;
+		if (row->detail) {
+			snprintf(detail, DETAIL_MAX, "%s", row->detail);
+			row->detail = detail;
+		}
+		next->written = next->version;
+	}
+	pthread_mutex_unlock(&app->store->lock);
+	return next;
+}
+
+static int write_rows(struct sql *into, struct store_app *app, uint64_t moment)
+{
+	struct store_incarnation row;
+	struct pending *pending = NULL;
+	char detail[DETAIL_MAX];
+	int r;
+
+	while ((pending = copy_pending(app, pending, moment, &row, detail))) {
+		r = sql_put_incarnation(into, app->name, &row);
+		if (r < 0)
+			return r;
+		if (app->rows_since_prune < UINT16_MAX)
+			app->rows_since_prune++;
+	}
+	return 0;
+}
+
+static int write_app(struct sql *into, struct store_app *app)
+{
+	struct store_state state;
+	uint64_t moment;
+	int r;
+
+	pthread_mutex_lock(&app->store->lock);
+	moment = app->store->handed;
+	state = app->state;
+	state.reserved = app->flying_reserved = app->asked;
+	pthread_mutex_unlock(&app->store->lock);
+	r = sql_put_application(into, app->name, &state);
+	return r < 0 ? r : write_rows(into, app, moment);
+}
+
+static int write_events(struct sql *into, const struct event_queue *events)
+{
+	struct waiting_event *waiting;
+	int r = 0;
+
+	for (waiting = events->head; waiting && r >= 0; waiting = waiting->next)
+		r = sql_put_event(into, &waiting->event);
+	return r;
+}
+
+static int write_ending(struct store *store, struct flight *flight, const struct ending *ending)
+{
+	int r = sql_run(&store->sql, SQL_META_SET, "si", "event_ceiling", (int64_t)flight->ceiling);
+
+	if (r >= 0 && ending->clean)
+		r = sql_run(&store->sql, SQL_END_RUN, "i", (int64_t)store->identity.run);
+	return r;
+}
+
+static int write_flight(struct store *store, struct flight *flight, const struct ending *ending)
+{
+	struct store_app *app;
+	int r = sql_run(&store->sql, SQL_BEGIN, "");
+
+	for (app = flight->apps; app && r >= 0; app = app->next_in_flight)
+		r = write_app(&store->sql, app);
+	if (r >= 0)
+		r = write_events(&store->sql, &flight->events);
+	if (r >= 0 && ending)
+		r = write_ending(store, flight, ending);
+	else if (r >= 0 && flight->ceiling)
+		r = sql_run(&store->sql, SQL_RAISE_CEILING, "i", (int64_t)flight->ceiling);
+	if (r >= 0)
+		r = sql_run(&store->sql, SQL_COMMIT, "");
+	return r < 0 ? r : 0;
+}
+
+/* ---- landing ---- */
+
+/* Forgets the rows whose newest version is durable, hands them out to be freed. */
+static struct pending *take_written(struct store_app *app)
+{
+	struct pending **link = &app->pending, *pending, *written = NULL;
+
+	while ((pending = *link)) {
+		if (pending->written && pending->row.epoch > app->committed_through)
+			app->committed_through = pending->row.epoch;
+		if (pending->written == pending->version) {
+			*link = pending->next;
+			pending->next = written;
+			written = pending;
+		} else {
+			link = &pending->next;
+		}
+	}
+	app->pending_tail = link;
+	return written;
+}
+
+static void land_app(struct store *store, struct store_app *app)
+{
+	struct pending *written, *next;
+
+	pthread_mutex_lock(&store->lock);
+	if (app->flying_reserved > app->state.reserved)
+		app->state.reserved = app->flying_reserved;
+	written = take_written(app);
+	if (!app->done) {
+		app->done = true;
+		app->next_done = NULL;
+		*store->done_tail = app;
+		store->done_tail = &app->next_done;
+		store->done_count++;
+	}
+	pthread_mutex_unlock(&store->lock);
+	for (; written; written = next) {
+		next = written->next;
+		free((char *)written->row.detail);
+		free(written);
+	}
+}
+
+static void free_events(struct waiting_event *waiting)
+{
+	struct waiting_event *next;
+
+	for (; waiting; waiting = next) {
+		next = waiting->next;
+		free(waiting);
+	}
+}
+
+static void land(struct store *store, struct flight *flight)
+{
+	struct store_app *app;
+
+	for (app = flight->apps; app; app = app->next_in_flight)
+		land_app(store, app);
+	free_events(flight->events.head);
+	store->events_since_prune += flight->events.count;
+	pthread_mutex_lock(&store->lock);
+	store->committed_seq = flight->seq;
+	if (flight->ceiling)
+		store->event_ceiling = flight->ceiling;
+	store->retry_ms = 0;
+	store->health.writable = true;
+	store->health.unwritable_since = 0;
+	store->health.commits++;
+	pthread_cond_broadcast(&store->reading);
+	pthread_mutex_unlock(&store->lock);
+}
+
+/* ---- failing ---- */
+
+/* In front of what came since. What is beyond the limit, the oldest, is handed out. */
+static struct waiting_event *put_back_events(struct store *store, struct event_queue *flown)
+{
+	struct waiting_event *dropped = flown->head, **link = &dropped;
+	struct event_queue *queue = &store->events;
+
+	if (flown->head) {
+		*flown->tail = queue->head;
+		if (!queue->head)
+			queue->tail = flown->tail;
+		queue->head = flown->head;
+		queue->count += flown->count;
+	}
+	dropped = queue->head;
+	while (queue->count > EVENTS_WAITING_MAX) {
+		link = &(*link)->next;
+		queue->count--;
+		store->health.events_dropped++;
+	}
+	if (link == &dropped)
+		return NULL;
+	queue->head = *link;
+	*link = NULL;
+	return dropped;
+}
+
+static void retry_later(struct store *store)
+{
+	struct timespec *at = &store->retry_at;
+
+	store->retry_ms = store->retry_ms ? store->retry_ms * 2 : RETRY_MS_MIN;
+	if (store->retry_ms > RETRY_MS_MAX)
+		store->retry_ms = RETRY_MS_MAX;
+	clock_gettime(CLOCK_MONOTONIC, at);
+	at->tv_sec += store->retry_ms / 1000;
+	at->tv_nsec += (long)(store->retry_ms % 1000) * 1000000;
+	if (at->tv_nsec >= 1000000000) {
+		at->tv_sec++;
+		at->tv_nsec -= 1000000000;
+	}
+}
+
+/* Everything stays dirty. True if the loop should hear of it. */
+static bool fail(struct store *store, struct flight *flight, int r, const char *text)
+{
+	struct waiting_event *dropped;
+	struct store_app *app;
+	bool news;
+
+	pthread_mutex_lock(&store->lock);
+	for (app = flight->apps; app; app = app->next_in_flight)
+		store_mark_dirty(app);
+	dropped = put_back_events(store, &flight->events);
+	news = store->health.writable || store->health.error != -r;
+	if (store->health.writable)
+		store->health.unwritable_since = store_now();
+	store->health.writable = false;
+	store->health.error = -r;
+	snprintf(store->health.text, sizeof store->health.text, "%s", text);
+	retry_later(store);
+	pthread_cond_broadcast(&store->reading);
+	pthread_mutex_unlock(&store->lock);
+	free_events(dropped);
+	return news;
+}
+
+/* ---- a broken database ---- */
+
+static int rebuild_apps(struct store *store, struct sql *fresh)
+{
+	struct store_app *app;
+	struct store_state state;
+	int r = 0;
+
+	pthread_mutex_lock(&store->lock);
+	app = store->all;
+	pthread_mutex_unlock(&store->lock);
+	for (; app && r >= 0; app = app->next_of_all) {
+		pthread_mutex_lock(&store->lock);
+		state = app->state;   /* with the durable reservation: nothing less may stand there */
+		pthread_mutex_unlock(&store->lock);
+		r = sql_put_application(fresh, app->name, &state);
+	}
+	return r;
+}
+
+static int fill(struct store *store, struct sql *fresh)
+{
+	uint64_t ceiling;
+	int r = store_write_identity(fresh, store);
+
+	pthread_mutex_lock(&store->lock);
+	ceiling = store->event_ceiling;
+	pthread_mutex_unlock(&store->lock);
+	if (r >= 0)
+		r = sql_run(fresh, SQL_RAISE_CEILING, "i", (int64_t)ceiling);
+	return r < 0 ? r : rebuild_apps(store, fresh);
+}
+
+static int open_again(struct store *store)
+{
+	struct stat st;
+	int r = sql_open(&store->sql, store->path, SQL_FOR_WRITING);
+
+	if (r == 0)
+		r = sql_prepare(&store->sql, SQL_FOR_WRITING);
+	if (r == 0 && stat(store->path, &st) < 0)
+		r = -errno;
+	if (r < 0)
+		sql_forget(&store->sql);
+	else
+		store->inode = st.st_ino;
+	return r;
+}
+
+static int replace(struct store *store, char *aside, size_t size)
+{
+	struct sql fresh = { 0 };
+	int r;
+
+	if (!store->sql.db)
+		(void)sqlite3_open_v2(store->path, &store->sql.db,
+				      SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+	r = store_rebuild_begin(&fresh, store->path, store->sql.db);
+	if (r < 0)
+		return r;
+	r = fill(store, &fresh);
+	if (r < 0) {
+		sql_forget(&fresh);
+		return r;
+	}
+	sql_forget(&store->sql);
+	return store_rebuild_finish(&fresh, store->path, aside, size);
+}
+
+/* The new database holds what the old one still gives and what is in memory; what is dirty follows in
+ * the commit after this. Killed anywhere in between, the next start finds its place. */
+static int rebuild(struct store *store)
+{
+	struct store_app *app;
+	char aside[sizeof store->health.set_aside];
+	int r = 0;
+
+	if (!store->sql.db)   /* an earlier attempt got as far as closing it */
+		r = store_rebuild_resume(store->path, aside, sizeof aside);
+	if (r == 0)
+		r = replace(store, aside, sizeof aside);
+	if (r >= 0)
+		r = open_again(store);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&store->lock);
+	store->broken = false;
+	store->generation++;
+	if (aside[0])
+		snprintf(store->health.set_aside, sizeof store->health.set_aside, "%s", aside);
+	for (app = store->all; app; app = app->next_of_all)
+		store_mark_dirty(app);
+	pthread_mutex_unlock(&store->lock);
+	return 0;
+}
+
+/* SQLite goes on writing to a file that somebody has removed, and all of it would be lost. */
+static bool is_in_place(const struct store *store)
+{
+	struct stat st;
+
+	return store->sql.db && stat(store->path, &st) == 0 && st.st_ino == store->inode;
+}
+
+static bool is_broken(struct store *store)
+{
+	bool broken;
+
+	pthread_mutex_lock(&store->lock);
+	broken = store->broken;
+	pthread_mutex_unlock(&store->lock);
+	return broken;
+}
+
+/* ---- a commit ---- */
+
+static void describe(struct store *store, char *text, size_t size, int r)
+{
+	char reason[100];
+
+	if (store->sql.db && sqlite3_errcode(store->sql.db) != SQLITE_OK)
+		snprintf(text, size, "cannot commit: %s (%s)", sqlite3_errmsg(store->sql.db),
+			 strerror_r(-r, reason, sizeof reason));
+	else
+		snprintf(text, size, "cannot commit: %s", strerror_r(-r, reason, sizeof reason));
+}
+
+static int try(struct store *store, struct flight *flight, const struct ending *ending, char *text,
+	       size_t size)
+{
+	int r = -EUCLEAN;
+
+	text[0] = '\0';
+	if (is_in_place(store) && !is_broken(store)) {
+		r = write_flight(store, flight, ending);
+		if (r < 0)
+			describe(store, text, size, r);
+		sql_rollback(&store->sql);
+	}
+	if (r != -EUCLEAN)
+		return r;
+	pthread_mutex_lock(&store->lock);
+	store->broken = true;   /* until it is rebuilt, however many attempts that takes */
+	pthread_mutex_unlock(&store->lock);
+	r = rebuild(store);
+	if (r == 0)
+		r = write_flight(store, flight, ending);
+	if (r < 0)
+		describe(store, text, size, r);
+	sql_rollback(&store->sql);
+	return r;
+}
+
+/* What came of a batch: true if nothing is left to do for now. */
+static bool prune_batch(struct store *store, int r)
+{
+	if (r == -EUCLEAN) {
+		pthread_mutex_lock(&store->lock);
+		store->broken = true;
+		pthread_mutex_unlock(&store->lock);
+	}
+	return r < PRUNE_BATCH;
+}
+
+/* Now and then, a batch at a time, in transactions of its own: nobody waits for it. Where it fails it
+ * is tried again after a later commit. */
+static void prune(struct store *store, struct flight *flight)
+{
+	unsigned now_and_then = store->keep_events / 16 < 1000 ? store->keep_events / 16 : 1000;
+	unsigned budget = PRUNE_APPS;
+	struct store_app *app;
+
+	if (store->events_since_prune > now_and_then &&
+	    prune_batch(store, sql_run(&store->sql, SQL_PRUNE_EVENTS, "ii",
+				       (int64_t)store->keep_events, (int64_t)PRUNE_BATCH)))
+		store->events_since_prune = 0;
+	now_and_then = store->keep_incarnations / 16 < 1000 ? store->keep_incarnations / 16 : 1000;
+	for (app = flight->apps; app && budget; app = app->next_in_flight) {
+		if (app->rows_since_prune <= now_and_then)
+			continue;
+		budget--;
+		if (prune_batch(store, sql_run(&store->sql, SQL_PRUNE_INCARNATIONS, "sii",
+					       app->name, (int64_t)store->keep_incarnations,
+					       (int64_t)PRUNE_BATCH)))
+			app->rows_since_prune = 0;
+	}
+}
+
+int store_commit(struct store *store, const struct ending *ending)
+{
+	struct flight flight;
+	char text[sizeof store->health.text];
+	bool news = true;
+	int r;
+
+	take_off(store, &flight, ending);
+	r = try(store, &flight, ending, text, sizeof text);
+	if (r == 0)
+		land(store, &flight);
+	else
+		news = fail(store, &flight, r, text);
+	if (ending)
+		return r;
+	if (news && store->wake)
+		store->wake(store->user);
+	if (r == 0)
+		prune(store, &flight);
+	return r;
+}
+
+static bool has_work(const struct store *store)
+{
+	return store->dirty || store->events.head || store->broken;
+}
+
+/* With the lock held. */
+static bool is_due(const struct store *store)
+{
+	struct timespec now;
+
+	if (store->health.writable || store->kicked)
+		return true;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec > store->retry_at.tv_sec ||
+	       (now.tv_sec == store->retry_at.tv_sec && now.tv_nsec >= store->retry_at.tv_nsec);
+}
+
+void *store_writer_main(void *user)
+{
+	struct store *store = user;
+
+	pthread_mutex_lock(&store->lock);
+	while (!store->stopping) {
+		if (!has_work(store)) {
+			pthread_cond_wait(&store->work, &store->lock);
+		} else if (!is_due(store)) {
+			pthread_cond_timedwait(&store->work, &store->lock, &store->retry_at);
+		} else {
+			store->kicked = false;
+			pthread_mutex_unlock(&store->lock);
+			store_commit(store, NULL);
+			pthread_mutex_lock(&store->lock);
+		}
+	}
+	pthread_mutex_unlock(&store->lock);
+	return NULL;
+}
+
+/* ---- quick_check ---- */
+
+/* Empty if the database is sound, or if that could not be found out. */
+static void quick_check(struct store *store, sqlite3 *db, char *why, size_t size)
+{
+	sqlite3_stmt *stmt = NULL;
+	int rc;
+
+	pthread_mutex_lock(&store->lock);
+	store->interruptible_check = db;
+	pthread_mutex_unlock(&store->lock);
+	why[0] = '\0';
+	rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0)
+		sql_text(why, size, stmt, 0);
+	else if (rc != SQLITE_ROW && sql_errno(db, rc) == -EUCLEAN)
+		snprintf(why, size, "%s", sqlite3_errmsg(db));
+	sqlite3_finalize(stmt);
+	pthread_mutex_lock(&store->lock);
+	store->interruptible_check = NULL;
+	if (store->stopping)   /* interrupted: what it said means nothing */
+		why[0] = '\0';
+	pthread_mutex_unlock(&store->lock);
+}
+
+void *store_check_main(void *user)
+{
+	struct store *store = user;
+	struct sql sql = { 0 };
+	char why[sizeof store->broken_why];
+	int r = sql_open(&sql, store->path, SQL_FOR_READING);
+
+	why[0] = '\0';
+	if (r == 0)
+		quick_check(store, sql.db, why, sizeof why);
+	else if (r == -EUCLEAN)
+		snprintf(why, sizeof why, "it cannot be opened");
+	sql_forget(&sql);
+	if (!why[0])
+		return NULL;
+	pthread_mutex_lock(&store->lock);
+	store->broken = true;
+	store->kicked = true;
+	snprintf(store->broken_why, sizeof store->broken_why, "%s", why);
+	pthread_cond_signal(&store->work);
+	pthread_mutex_unlock(&store->lock);
+	return NULL;
+}

@@ -1,0 +1,205 @@
+/* What an application says of itself (sd_notify), and what it fails to say in time. */
+#include <config.h>
+
+#include "supervisor/app_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/clock.h"
+#include "supervisor/configuration.h"
+#include "supervisor/control.h"
+#include "supervisor/epochd.h"
+#include "supervisor/ledger.h"
+#include "supervisor/log.h"
+#include "supervisor/notify.h"
+#include "supervisor/pids.h"
+
+/* ---- deadlines ---- */
+
+static void start_timed_out(struct app *app)
+{
+	if (app->adopted) {
+		/* Nobody heard what it said meanwhile: taken as up, not killed. */
+		app_is_up(app, "taken as up: its start timeout has passed since it was adopted");
+		return;
+	}
+	log_error(0, "app %s epoch %u: not ready within %g s", app->config->name, app->epoch,
+		  clock_seconds(app->config->start_timeout));
+	app_end(app, EP_START_TIMEOUT);
+}
+
+void app_on_deadline(struct app *app)
+{
+	if (app->active && app->pidfd >= 0 && app->gone_since != 0.) {
+		app_exited(app);   /* how it ended may be known by now */
+		return;
+	}
+	switch (app->state) {
+	case APP_STARTING:
+		start_timed_out(app);
+		break;
+	case APP_STOPPING:
+		log_notice(0, "app %s epoch %u: not gone within %g s: SIGKILL", app->config->name,
+			   app->epoch, clock_seconds(app->config->stop_timeout));
+		app_kill(app);
+		break;
+	case APP_SWEEPING:
+		app_sweep(app);
+		break;
+	case APP_BACKOFF:
+		app_try_start(app);
+		break;
+	default:
+		break;
+	}
+}
+
+/* ---- watchdog ---- */
+
+static void on_watchdog(EV_P_ ev_timer *w, int revents)
+{
+	struct app *app = container_of(w, struct app, watched);
+	int64_t before = app->up_since;
+
+	(void)revents;
+	if (app->notify)
+		notify_drain(app->notify);
+	/* Draining may have moved the timer, ended the incarnation, or the loop itself was away. */
+	if (ev_is_active(w) || app->state != APP_UP || app->up_since != before)
+		return;
+	if (ev_now(EV_A) - app->deadline_at > 1.0) {   /* as in deadline_is_real() */
+		app_watchdog_start(app);
+		return;
+	}
+	log_error(0, "app %s epoch %u: no WATCHDOG=1 within %g s", app->config->name, app->epoch,
+		  clock_seconds(app->watchdog));
+	app_end(app, EP_WATCHDOG);
+}
+
+/* While it is up, deadline_at is the watchdog's. */
+static void set_watchdog(struct app *app, int64_t ns)
+{
+	struct ev_loop *loop = app->epochd->loop;
+
+	ev_timer_stop(loop, &app->watched);
+	app->deadline_at = ev_now(loop) + clock_seconds(ns);
+	ev_timer_set(&app->watched, clock_seconds(ns), 0.);
+	ev_timer_start(loop, &app->watched);
+}
+
+/* Also moves it. */
+void app_watchdog_start(struct app *app)
+{
+	if (!app->active) {
+		ev_timer_init(&app->watched, on_watchdog, 0., 0.);
+		return;
+	}
+	if (app->watchdog > 0 && app->state == APP_UP)
+		set_watchdog(app, app->watchdog);
+	else
+		ev_timer_stop(app->epochd->loop, &app->watched);
+}
+
+/* ---- messages ---- */
+
+bool app_notify_sender(pid_t pid, uid_t uid, void *user)
+{
+	struct app *app = user;
+	struct incarnation_id id = app_incarnation(app);
+	struct leftovers leftovers = app_leftovers(app);
+
+	(void)uid;
+	return pid == app->identity.pid || incarnation_has(&leftovers, &id, pid);
+}
+
+/* MAINPID=: another process of this incarnation is the one to watch from now on. */
+static void change_main(struct app *app, pid_t pid)
+{
+	struct incarnation_id id = app_incarnation(app);
+	struct leftovers leftovers = app_leftovers(app);
+	struct ledger_incarnation *entry = ledger_incarnation_find(app->ledger, app->epoch);
+	struct identity identity = { .pid = pid };
+	int pidfd;
+
+	if (pid == app->identity.pid)
+		return;
+	pidfd = incarnation_has(&leftovers, &id, pid) && identity_complete(&identity) == 0 ?
+		identity_open(&identity, app->epochd->kernel) : -ESRCH;
+	if (pidfd < 0) {
+		log_error(0, "app %s epoch %u: MAINPID=%d is no process of it", app->config->name,
+			  app->epoch, (int)pid);
+		return;
+	}
+	ev_io_stop(app->epochd->loop, &app->exited);
+	pids_remove(app->epochd->pids, app->identity.pid);   /* it is reaped like any orphan */
+	close(app->pidfd);
+	app->pidfd = pidfd;
+	app->adopted = true;
+	identity_from_pidfd(&app->identity, app->epochd->kernel, pid, pidfd);
+	identity_complete(&app->identity);
+	if (entry) {
+		entry->pid = pid;
+		entry->start_ticks = app->identity.start_ticks;
+		entry->pidfd_inode = app->identity.pidfd_inode;
+	}
+	app_watch_process(app);
+	log_notice(0, "app %s epoch %u: its main process is %d now", app->config->name, app->epoch,
+		   (int)pid);
+	app_fill_incarnation(app, app->epoch, NULL);
+	app_save(app);
+}
+
+static void set_status(struct app *app, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return;
+	free(app->status_text);
+	app->status_text = copy;
+	if (app->epochd->control)
+		control_app_changed(app->epochd->control, app);
+}
+
+static void extend(struct app *app, int64_t ns)
+{
+	if (app->state == APP_STARTING || app->state == APP_STOPPING)
+		app_set_deadline(app, ns);
+	else if (app->state == APP_UP && app->watchdog > 0)
+		set_watchdog(app, ns);
+}
+
+static void feed_watchdog(struct app *app, const struct notify_message *message)
+{
+	if (message->watchdog_ns >= 0)
+		app->watchdog = message->watchdog_ns;
+	if (message->watchdog_ns >= 0 || message->watchdog)
+		app_watchdog_start(app);
+	if (message->watchdog_trigger && app->state == APP_UP) {
+		log_error(0, "app %s epoch %u: it triggered its watchdog itself", app->config->name,
+			  app->epoch);
+		app_end(app, EP_WATCHDOG);
+	}
+}
+
+void app_on_notify(const struct notify_message *message, void *user)
+{
+	struct app *app = user;
+
+	if (message->main_pid)
+		change_main(app, message->main_pid);
+	if (message->status)
+		set_status(app, message->status);
+	if (message->ready && app->state == APP_STARTING)
+		app_is_up(app, NULL);
+	if (message->reloading)
+		app_post(app, "reloading", NULL);
+	if (message->stopping && app->state == APP_UP)
+		app_post(app, "stopping_itself", NULL);
+	if (message->extend_ns > 0)
+		extend(app, message->extend_ns);
+	feed_watchdog(app, message);
+}

@@ -1,0 +1,580 @@
+/* What each path does. */
+#include <config.h>
+
+#include "supervisor/control_request.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/store.h"
+#include "supervisor/app.h"
+#include "supervisor/configuration.h"
+#include "supervisor/epochd.h"
+#include "supervisor/metrics.h"
+#include "supervisor/report.h"
+
+enum { LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
+
+struct route {
+	bool post;
+	const char *path;          /* "*" stands for an application's name */
+	bool on_tcp;
+	unsigned queries;          /* that make sense here */
+	void (*answer)(struct request *request);
+};
+
+static struct epochd *epochd_of(const struct request *request)
+{
+	return request->parked.listener->control->epochd;
+}
+
+/* ---- documents ---- */
+
+static json_t *app_json(const struct app *app)
+{
+	struct report_app report = { 0 };
+
+	app_report(app, &report);
+	return report_app_json(&report);
+}
+
+static json_t *apps_json(const struct epochd *epochd)
+{
+	json_auto_t *array = json_array();
+
+	for (size_t i = 0; array && i < epochd->app_count; i++)
+		if (json_array_append_new(array, app_json(epochd->apps[i])) < 0)
+			return NULL;
+	return json_incref(array);
+}
+
+static void get_stats(struct request *request)
+{
+	const struct epochd *epochd = epochd_of(request);
+	struct report_supervisor supervisor = {
+		.instance = epochd->config->instance, .uuid = epochd->uuid,
+		.boot_id = epochd->boot_id, .pid = getpid(), .version = PACKAGE_VERSION,
+		.started_at = epochd->started_at, .runs = epochd->runs,
+		.unclean_runs = epochd->unclean_runs,
+		.segments_cleaned = epochd->segments_cleaned,
+		.warnings = epochd->warnings, .warning_count = epochd->warning_count,
+	};
+
+	answer_json(request, MHD_HTTP_OK, report_stats_json(&supervisor, apps_json(epochd)));
+}
+
+static void unknown_app(struct request *request)
+{
+	const struct epochd *epochd = epochd_of(request);
+	char some[512] = "";
+	size_t used = 0, i;
+
+	/* A name has 63 bytes at most. */
+	for (i = 0; i < epochd->app_count && used + 80 < sizeof some; i++)
+		used += (size_t)snprintf(some + used, sizeof some - used, "%s%s", i ? ", " : "",
+					 app_name(epochd->apps[i]));
+	answer_problem(request, MHD_HTTP_NOT_FOUND, "there is no application %s; %s%s%s",
+		       request->name, i ? "there are: " : "none is configured", some,
+		       i < epochd->app_count ? ", and more" : "");
+}
+
+/* The application in the path, or NULL and the request is answered. */
+static struct app *app_of(struct request *request)
+{
+	struct app *app = epochd_app(epochd_of(request), request->name);
+
+	if (!app)
+		unknown_app(request);
+	return app;
+}
+
+static void get_app(struct request *request)
+{
+	const struct app *app = app_of(request);
+	json_t *json;
+
+	if (!app)
+		return;
+	json = app_json(app);
+	if (json && json_object_set_new(json, "config", report_config_json(app_config(app))) < 0) {
+		json_decref(json);
+		json = NULL;
+	}
+	answer_json(request, MHD_HTTP_OK, json);
+}
+
+/* ---- pages, read by the store's own thread ---- */
+
+static void store_failed(struct request *request, int r)
+{
+	if (r == -EBUSY)
+		answer_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+			       "too many reads wait for the disk already: try again later");
+	else
+		answer_problem(request, MHD_HTTP_INTERNAL_SERVER_ERROR,
+			       "the database cannot be read: %s", strerror(-r));
+}
+
+static unsigned limit_of(const struct request *request)
+{
+	return request->query.given & QUERY_LIMIT ? request->query.limit : LIMIT_DEFAULT;
+}
+
+/* What to ask for as ?before= to get the page after this one; null at the end. */
+static json_t *next_json(const struct request *request, uint64_t last, size_t count)
+{
+	return count == limit_of(request) && last > 1 ? json_integer((json_int_t)last) : json_null();
+}
+
+static json_t *incarnations_json(const struct store_incarnation *rows, size_t count)
+{
+	json_auto_t *array = json_array();
+
+	for (size_t i = 0; array && i < count; i++)
+		if (json_array_append_new(array, report_incarnation_json(&rows[i])) < 0)
+			return NULL;
+	return json_incref(array);
+}
+
+static void on_incarnations(int r, const struct store_incarnation *rows, size_t count, void *user)
+{
+	struct request *request = user;
+
+	if (r < 0)
+		store_failed(request, r);
+	else
+		answer_json(request, MHD_HTTP_OK,
+			    json_pack("{s:s, s:o, s:o}",
+				      "app", request->name,
+				      "incarnations", incarnations_json(rows, count),
+				      "next", next_json(request, count ? rows[count - 1].epoch : 0,
+							count)));
+	unpark(&request->parked);
+}
+
+static json_t *events_json(const struct store_event *rows, size_t count)
+{
+	json_auto_t *array = json_array();
+
+	for (size_t i = 0; array && i < count; i++)
+		if (json_array_append_new(array, report_event_json(&rows[i])) < 0)
+			return NULL;
+	return json_incref(array);
+}
+
+static void on_events(int r, const struct store_event *rows, size_t count, void *user)
+{
+	struct request *request = user;
+
+	if (r < 0)
+		store_failed(request, r);
+	else
+		answer_json(request, MHD_HTTP_OK,
+			    json_pack("{s:o, s:o}",
+				      "events", events_json(rows, count),
+				      "next", next_json(request, count ? rows[count - 1].number : 0,
+							count)));
+	unpark(&request->parked);
+}
+
+static void await_store(struct request *request, int r)
+{
+	if (r < 0)
+		store_failed(request, r);
+	else if (!request->response)
+		request_wait(request, FOR_STORE);
+}
+
+static void get_incarnations(struct request *request)
+{
+	const struct query *query = &request->query;
+
+	if (!app_of(request))
+		return;
+	if (query->given & QUERY_BEFORE && query->before > UINT32_MAX) {
+		answer_problem(request, MHD_HTTP_BAD_REQUEST,
+			       "before: expected an epoch, not %" PRIu64, query->before);
+		return;
+	}
+	await_store(request, store_read_incarnations(epochd_of(request)->store, request->name,
+						     (uint32_t)query->before, limit_of(request),
+						     on_incarnations, request));
+}
+
+static void get_events(struct request *request)
+{
+	const struct query *query = &request->query;
+
+	if (!(query->given & QUERY_FOLLOW))
+		await_store(request, store_read_events(epochd_of(request)->store, query->app,
+						       query->before, limit_of(request),
+						       on_events, request));
+	else if (query->given & (QUERY_BEFORE | QUERY_LIMIT))
+		answer_problem(request, MHD_HTTP_BAD_REQUEST,
+			       "follow: begins with what happens from now on, and takes neither "
+			       "before nor limit");
+	else
+		follow_events(request);
+}
+
+/* ---- for machines that watch ---- */
+
+static void get_metrics(struct request *request)
+{
+	const char *accept = MHD_lookup_connection_value(request->parked.connection,
+							 MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+	enum metrics_format format = metrics_negotiate(accept);
+	size_t size = 0;
+	char *text = metrics_text(epochd_of(request), format, &size);
+
+	answer_text(request, MHD_HTTP_OK, metrics_content_type(format), text, size);
+}
+
+static bool is_well(const struct app *app)
+{
+	return app_state(app) != APP_FATAL && app_state(app) != APP_HELD;
+}
+
+static void answer_health(struct request *request, json_t *failing /* stolen */)
+{
+	bool well = failing && json_array_size(failing) == 0;
+
+	answer_json(request, well ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
+		    json_pack("{s:s, s:o}", "status", well ? "ok" : "failing", "apps", failing));
+}
+
+static void get_health(struct request *request)
+{
+	const struct epochd *epochd = epochd_of(request);
+	json_t *failing = json_array();
+
+	for (size_t i = 0; failing && i < epochd->app_count; i++)
+		if (!is_well(epochd->apps[i]))
+			json_array_append_new(failing, json_string(app_name(epochd->apps[i])));
+	answer_health(request, failing);
+}
+
+static void get_app_health(struct request *request)
+{
+	const struct app *app = app_of(request);
+	json_t *failing;
+
+	if (!app)
+		return;
+	failing = json_array();
+	if (failing && !is_well(app))
+		json_array_append_new(failing, json_string(app_name(app)));
+	answer_health(request, failing);
+}
+
+/* ---- verbs ---- */
+
+static void answer_event(struct request *request, unsigned status)
+{
+	answer_json(request, status, json_pack("{s:I}", "event", (json_int_t)request->event));
+}
+
+void route_settled(struct request *request)
+{
+	const struct app *app = epochd_app(epochd_of(request), request->name);
+
+	if (!app) {
+		answer_problem(request, MHD_HTTP_NOT_FOUND,
+			       "application %s is not configured any more", request->name);
+		unpark(&request->parked);
+	} else if (app_is_settled(app)) {
+		answer_json(request, MHD_HTTP_OK, app_json(app));
+		unpark(&request->parked);
+	}
+}
+
+static void refuse(struct request *request, int r, const char *why)
+{
+	unsigned status = r == -EALREADY || r == -EINVAL || r == -ESRCH || r == -EBUSY ||
+			  r == -ENOTSUP ? MHD_HTTP_CONFLICT :
+			  r == -EPERM ? MHD_HTTP_SERVICE_UNAVAILABLE :
+			  MHD_HTTP_INTERNAL_SERVER_ERROR;
+
+	answer_problem(request, status, "%s", why ? why : strerror(-r));
+}
+
+static void ask(struct request *request, enum app_verb verb)
+{
+	struct app *app = app_of(request);
+	int sig = request->query.given & QUERY_SIGNAL ? request->query.signal : SIGTERM;
+	const char *why = NULL;
+	int r;
+
+	if (!app)
+		return;
+	r = app_ask(app, verb, sig, &request->event, &why);
+	if (r < 0)
+		refuse(request, r, why);
+	else if (!(request->query.given & QUERY_WAIT))
+		answer_event(request, MHD_HTTP_ACCEPTED);
+	else if (app_is_settled(app))
+		answer_json(request, MHD_HTTP_OK, app_json(app));
+	else
+		request_wait(request, FOR_APP);
+}
+
+static void post_start(struct request *request) { ask(request, VERB_START); }
+static void post_stop(struct request *request) { ask(request, VERB_STOP); }
+static void post_restart(struct request *request) { ask(request, VERB_RESTART); }
+static void post_reset(struct request *request) { ask(request, VERB_RESET); }
+static void post_signal(struct request *request) { ask(request, VERB_SIGNAL); }
+
+static void post_reload(struct request *request)
+{
+	int r = epochd_reload(epochd_of(request), &request->event);
+
+	if (r < 0)
+		refuse(request, r,
+		       r == -EBUSY ? "a reload is under way: ask again when it is done" :
+		       r == -ENOTSUP ? "epochd run has no configuration file to read again" : NULL);
+	else if (request->query.given & QUERY_WAIT)
+		request_wait(request, FOR_RELOAD);
+	else
+		answer_event(request, MHD_HTTP_ACCEPTED);
+}
+
+static void post_shutdown(struct request *request)
+{
+	epochd_shutdown(epochd_of(request), &request->event);
+	if (request->query.given & QUERY_WAIT)
+		request_wait(request, FOR_SHUTDOWN);
+	else
+		answer_event(request, MHD_HTTP_ACCEPTED);
+}
+
+/* ---- the table ---- */
+
+#define WAITS (QUERY_WAIT | QUERY_TIMEOUT)
+
+static const struct route routes[] = {
+	{ false, "/v1/stats", true, 0, get_stats },
+	{ false, "/v1/apps/*", false, 0, get_app },
+	{ false, "/v1/apps/*/incarnations", false, QUERY_BEFORE | QUERY_LIMIT, get_incarnations },
+	{ false, "/v1/events", false, QUERY_BEFORE | QUERY_LIMIT | QUERY_APP | QUERY_FOLLOW,
+	  get_events },
+	{ false, "/metrics", true, 0, get_metrics },
+	{ false, "/healthz", true, 0, get_health },
+	{ false, "/healthz/*", true, 0, get_app_health },
+	{ true, "/v1/apps/*/start", false, WAITS, post_start },
+	{ true, "/v1/apps/*/stop", false, WAITS, post_stop },
+	{ true, "/v1/apps/*/restart", false, WAITS, post_restart },
+	{ true, "/v1/apps/*/reset", false, WAITS, post_reset },
+	{ true, "/v1/apps/*/signal", false, WAITS | QUERY_SIGNAL, post_signal },
+	{ true, "/v1/reload", false, WAITS, post_reload },
+	{ true, "/v1/shutdown", false, WAITS, post_shutdown },
+};
+
+/* Whether the path is this pattern's, and if so what stands for the "*". */
+static bool matches(const char *pattern, const char *path, char *name, size_t size)
+{
+	size_t before = strcspn(pattern, "*"), length;
+
+	if (!pattern[before])
+		return strcmp(pattern, path) == 0;
+	if (strncmp(pattern, path, before) != 0)
+		return false;
+	length = strcspn(path + before, "/");
+	if (length == 0 || strcmp(pattern + before + 1, path + before + length) != 0)
+		return false;
+	snprintf(name, size, "%.*s", (int)(length < size ? length : size - 1), path + before);
+	return true;
+}
+
+/* ---- what stands behind the question mark ---- */
+
+static bool parse_count(const char *text, uint64_t least, uint64_t most, uint64_t *out)
+{
+	unsigned long long value;
+	char *end;
+
+	if (!text || text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	value = strtoull(text, &end, 10);
+	*out = value;
+	return !errno && !*end && value >= least && value <= most;
+}
+
+static bool parse_before(struct query *query, const char *text)
+{
+	return parse_count(text, 1, INT64_MAX, &query->before);
+}
+
+static bool parse_limit(struct query *query, const char *text)
+{
+	uint64_t limit;
+
+	if (!parse_count(text, 1, LIMIT_MAX, &limit))
+		return false;
+	query->limit = (unsigned)limit;
+	return true;
+}
+
+static bool parse_app(struct query *query, const char *text)
+{
+	query->app = text;
+	return text && config_name_is_good(text);
+}
+
+static bool parse_flag(struct query *query, const char *text)
+{
+	(void)query;
+	return !text || !*text;
+}
+
+static bool parse_timeout(struct query *query, const char *text)
+{
+	return text && config_parse_time(text, &query->timeout) == 0 && query->timeout > 0;
+}
+
+static bool parse_signal(struct query *query, const char *text)
+{
+	return text && config_parse_signal(text, &query->signal) == 0;
+}
+
+static const struct {
+	const char *name;
+	enum query_key key;
+	bool (*parse)(struct query *query, const char *text);
+	const char *expected;
+} keys[] = {
+	{ "before", QUERY_BEFORE, parse_before, "a number above 0" },
+	{ "limit", QUERY_LIMIT, parse_limit, "a number from 1 to 1000" },
+	{ "app", QUERY_APP, parse_app, "the name of an application" },
+	{ "follow", QUERY_FOLLOW, parse_flag, "no value" },
+	{ "wait", QUERY_WAIT, parse_flag, "no value" },
+	{ "timeout", QUERY_TIMEOUT, parse_timeout, "a time such as 250ms or 10s" },
+	{ "signal", QUERY_SIGNAL, parse_signal, "a signal such as TERM" },
+};
+
+struct query_check {
+	struct request *request;
+	const struct route *route;
+	bool bad;
+};
+
+/* MHD_KeyValueIterator. A mistyped word must not be taken for its absence: it is refused. */
+static enum MHD_Result check_key(void *cls, enum MHD_ValueKind kind, const char *key,
+				 const char *value)
+{
+	struct query_check *check = cls;
+	struct query *query = &check->request->query;
+
+	(void)kind;
+	check->bad = true;
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (strcmp(keys[i].name, key) != 0 || !(check->route->queries & keys[i].key))
+			continue;
+		if (query->given & keys[i].key) {
+			answer_problem(check->request, MHD_HTTP_BAD_REQUEST, "%s: given twice", key);
+			return MHD_NO;
+		}
+		if (!keys[i].parse(query, value)) {
+			answer_problem(check->request, MHD_HTTP_BAD_REQUEST, "%s: expected %s%s%s",
+				       key, keys[i].expected, value ? ", not " : "",
+				       value ? value : "");
+			return MHD_NO;
+		}
+		query->given |= keys[i].key;
+		check->bad = false;
+		return MHD_YES;
+	}
+	answer_problem(check->request, MHD_HTTP_BAD_REQUEST,
+		       "%s: no such parameter of this path; see epochd-api(7)", key);
+	return MHD_NO;
+}
+
+static bool query_is_good(struct request *request, const struct route *route)
+{
+	struct query_check check = { .request = request, .route = route };
+
+	MHD_get_connection_values(request->parked.connection, MHD_GET_ARGUMENT_KIND, check_key,
+				  &check);
+	if (!check.bad && request->query.given & QUERY_TIMEOUT &&
+	    !(request->query.given & QUERY_WAIT)) {
+		answer_problem(request, MHD_HTTP_BAD_REQUEST, "timeout: means nothing without wait");
+		return false;
+	}
+	return !check.bad;
+}
+
+/* ---- from a request to its route ---- */
+
+static bool is_get(const char *method)
+{
+	return strcmp(method, MHD_HTTP_METHOD_GET) == 0 ||
+	       strcmp(method, MHD_HTTP_METHOD_HEAD) == 0;
+}
+
+static void wrong_method(struct request *request, const char *allow)
+{
+	answer_problem(request, MHD_HTTP_METHOD_NOT_ALLOWED, "%s does not go here: %s",
+		       request->method, allow);
+	answer_header(request, MHD_HTTP_HEADER_ALLOW, allow);
+}
+
+/* true: may go on. */
+static bool is_permitted(struct request *request, bool post)
+{
+	const struct epochd *epochd = epochd_of(request);
+	enum control_right right = post ? MAY_ACT : MAY_READ;
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(request->parked.connection,
+					MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct peer peer = { 0 };
+	char *who;
+	bool may;
+	int r = info ? peer_of(&peer, info->connect_fd) : -EBADF;
+
+	may = r == 0 && control_may(epochd->config, &peer, geteuid(), right);
+	if (may) {
+		peer_deinit(&peer);
+		return true;
+	}
+	who = control_who(epochd->config, geteuid(), right);
+	if (r < 0)
+		answer_problem(request, MHD_HTTP_FORBIDDEN, "who asks cannot be seen: %s",
+			       strerror(-r));
+	else
+		answer_problem(request, MHD_HTTP_FORBIDDEN, "uid %u may not %s here; may: %s",
+			       (unsigned)peer.uid, right == MAY_ACT ? "act" : "read",
+			       who ? who : "?");
+	answer_header(request, MHD_HTTP_HEADER_CONNECTION, "close");
+	free(who);
+	peer_deinit(&peer);
+	return false;
+}
+
+void route_request(struct request *request)
+{
+	bool get = is_get(request->method), tcp = request->parked.listener->tcp;
+	bool post = strcmp(request->method, MHD_HTTP_METHOD_POST) == 0;
+	const struct route *route = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(routes) && !route; i++)
+		if (matches(routes[i].path, request->path, request->name, sizeof request->name))
+			route = &routes[i];
+	if (!tcp && !is_permitted(request, !get))
+		return;
+	if (tcp && !(route && route->on_tcp))
+		answer_problem(request, MHD_HTTP_FORBIDDEN,
+			       "only /metrics, /healthz and /v1/stats are answered here; all else "
+			       "is asked on control.sock");
+	else if (!route)
+		answer_problem(request, MHD_HTTP_NOT_FOUND,
+			       "there is no such path; see epochd-api(7)");
+	else if (route->post ? !post : !get)
+		wrong_method(request, route->post ? "POST" : "GET, HEAD");
+	else if (query_is_good(request, route))
+		route->answer(request);
+}

@@ -1,0 +1,111 @@
+/* The ledger: the supervisor's private file beside the registries, a record for each application: spawn
+ * word, token, redo record, mirror of the reservation, and the incarnations whose rows are not yet
+ * durable in the store, so that none is lost with the supervisor however slow the disk. A step of
+ * several words is written here first (redo); doing it again is harmless (I8). */
+#ifndef EPOCHD_LEDGER_H
+#define EPOCHD_LEDGER_H
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "apilib/fence.h"
+
+struct ledger;
+
+enum {
+	LEDGER_LAYOUT = 1,
+	LEDGER_RECORDS_MAX = 65536,
+	RESERVED_AHEAD = 16,            /* epochs; refilled when half is used */
+	/* What can be waiting for a commit: all that are reserved, and the one that ran at the time. */
+	LEDGER_INCARNATIONS = RESERVED_AHEAD + 2,
+};
+
+/* One that the store may not have yet. Valid while `epoch` is not 0: it is written last, and cleared
+ * first. `ended` is written last of an end. */
+struct ledger_incarnation {
+	_Atomic uint32_t epoch;
+	int32_t pid;
+	uint64_t start_ticks;
+	uint64_t pidfd_inode;
+	int64_t started_at;             /* CLOCK_REALTIME, ns */
+	int64_t up_at;
+	int64_t ended_at;
+	_Atomic uint32_t ended;         /* how, packed; 0: not ended */
+	uint16_t restart;               /* enum ep_cause its start was counted under; 0: none */
+	uint16_t reserved;
+};
+static_assert(sizeof(struct ledger_incarnation) == 56, "layout 1");
+
+/* The spawn word: epoch 24 | attempt 12 | state 4 | pid 24. Of the child, the supervisor, and the one
+ * after it, exactly one wins the compare-and-swap from OPEN. */
+enum spawn_word_state { SPAWN_NONE, SPAWN_OPEN, SPAWN_CLAIMED, SPAWN_CANCELLED };
+
+static inline uint64_t spawn_word(uint32_t epoch, unsigned attempt, enum spawn_word_state state,
+				  int pid)
+{
+	return (uint64_t)epoch << 40 | (uint64_t)(attempt & 0xfff) << 28 | (uint64_t)state << 24 |
+	       ((uint32_t)pid & 0xffffff);
+}
+static inline uint32_t spawn_word_epoch(uint64_t word) { return (uint32_t)(word >> 40); }
+static inline unsigned spawn_word_attempt(uint64_t word) { return word >> 28 & 0xfff; }
+static inline enum spawn_word_state spawn_word_state(uint64_t word)
+{
+	return (enum spawn_word_state)(word >> 24 & 15);
+}
+static inline int spawn_word_pid(uint64_t word) { return (int)(word & 0xffffff); }
+
+struct ledger_record {
+	char app[64];                   /* "": free */
+	_Atomic uint64_t spawn;
+	/* Redo of a counted restart: it holds if the fence word has reached redo_epoch, otherwise the start
+	 * never happened. redo_epoch is written last; 0: none. */
+	_Atomic uint64_t redo_epoch;
+	uint64_t redo_cause;            /* enum ep_cause */
+	uint64_t redo_total;            /* what the total is afterwards */
+	_Atomic uint64_t reserved;      /* mirror of the store's committed reservation, for doctor: never
+					 * itself a reservation (I1) */
+	char token[40];                 /* EPOCHD_TOKEN of the incarnation in the spawn word */
+	uint64_t again;                 /* a restart was asked for and the next start is still owed */
+	uint64_t spare[8];
+	struct ledger_incarnation incarnation[LEDGER_INCARNATIONS];
+	uint64_t pad[3];
+};
+static_assert(sizeof(struct ledger_record) == 1248, "layout 1");
+
+/* Reads the UUID of a ledger (of this or another boot) without opening it: what a lost store is rebuilt
+ * under. 1, 0 if there is none that is good. */
+int ledger_peek(int directory, char uuid[static 40]);
+
+/* Opens the one of this instance and boot, or makes it anew (*fresh) when there is none, or one of
+ * another boot or instance, or a damaged one (*why tells; static, NULL otherwise). */
+int ledger_open(struct ledger **out, int directory, const char *uuid, const char *boot_id, bool *fresh,
+		const char **why);
+void ledger_close(struct ledger *ledger);   /* the file stays; NULL is fine */
+void ledger_unlink(int directory);
+
+/* The application's record; made if need be (-ENOSPC: /dev/shm is full or LEDGER_RECORDS_MAX). Stays
+ * where it is until ledger_close(). */
+int ledger_record_get(struct ledger_record **out, struct ledger *ledger, const char *app);
+void ledger_record_free(struct ledger_record *record);
+typedef void ledger_fn(struct ledger_record *record, void *user);
+void ledger_each(struct ledger *ledger, ledger_fn *fn, void *user);
+
+/* Path of the instance's cgroup, as the supervisor before us recorded it; "" if none. */
+const char *ledger_cgroup(const struct ledger *ledger);
+void ledger_set_cgroup(struct ledger *ledger, const char *path);
+
+/* The entry of an epoch, or NULL. */
+struct ledger_incarnation *ledger_incarnation_find(struct ledger_record *record, uint32_t epoch);
+/* A new entry; NULL when all wait for the store (then nothing may be started: the caller holds). */
+struct ledger_incarnation *ledger_incarnation_add(struct ledger_record *record, uint32_t epoch,
+						  int64_t started_at, enum ep_cause restart);
+void ledger_incarnation_end(struct ledger_incarnation *incarnation, struct ep_end end,
+			    int64_t ended_at);
+/* What ended and is durable up to this epoch is dropped. */
+void ledger_incarnations_drop(struct ledger_record *record, uint32_t durable_through);
+bool ledger_incarnation_has_ended(const struct ledger_incarnation *incarnation, struct ep_end *end);
+#endif

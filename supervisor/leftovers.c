@@ -1,0 +1,386 @@
+#include <config.h>
+
+#include "supervisor/leftovers.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "supervisor/cgroups.h"
+#include "supervisor/identity.h"
+#include "supervisor/kernel.h"
+
+enum { ENVIRONMENT_MOST = 256 << 10 };   /* of it is read in search of the token */
+
+/* A process as it was seen in one pass. */
+struct seen {
+	pid_t pid, ppid, pgid, sid;
+	uint64_t start_ticks;
+	bool zombie;
+	bool attributed;
+};
+
+struct pass {
+	const struct leftovers *leftovers;
+	struct seen *seen;   /* mains are not in it: a thousand of them cost no look at each */
+	size_t count, room;
+};
+
+static void pass_free(struct pass *pass)
+{
+	free(pass->seen);
+}
+
+static bool is_main(const struct leftovers *leftovers, pid_t pid)
+{
+	return leftovers->is_main && leftovers->is_main(pid, leftovers->user);
+}
+
+/* ---- looking ---- */
+
+static int pass_add(struct pass *pass, pid_t pid)
+{
+	struct process_stat stat;
+	int r;
+
+	if (pid == getpid() || is_main(pass->leftovers, pid))
+		return 0;
+	r = process_stat(&stat, pid);
+	if (r < 0)   /* gone, or (hidepid) not ours to see */
+		return r == -ENOMEM ? r : 0;
+	if (pass->count == pass->room) {
+		size_t room = pass->room ? pass->room * 2 : 64;
+		struct seen *seen = realloc(pass->seen, room * sizeof *seen);
+
+		if (!seen)
+			return -ENOMEM;
+		pass->seen = seen;
+		pass->room = room;
+	}
+	pass->seen[pass->count++] = (struct seen){
+		.pid = pid, .ppid = stat.ppid, .pgid = stat.pgid, .sid = stat.sid,
+		.start_ticks = stat.start_ticks,
+		.zombie = stat.state == 'Z' || stat.state == 'X',
+	};
+	return 0;
+}
+
+/* Every number that the directory has as a name. */
+static int each_number(const char *path, int (*fn)(void *user, pid_t number), void *user)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!dir)
+		return -errno;
+	errno = 0;
+	while (r == 0 && (entry = readdir(dir))) {   /* NOLINT(concurrency-mt-unsafe) */
+		char *end;
+		long number = strtol(entry->d_name, &end, 10);
+
+		if (number > 0 && !*end)
+			r = fn(user, (pid_t)number);
+		errno = 0;
+	}
+	if (r == 0 && errno)
+		r = -errno;
+	closedir(dir);
+	return r;
+}
+
+static int add_process(void *user, pid_t pid)
+{
+	return pass_add(user, pid);
+}
+
+/* The children of one process, by the lists of its threads: an orphan comes to any of them. */
+struct children {
+	struct pass *pass;
+	pid_t parent;
+};
+
+static int add_children(struct pass *pass, FILE *file)
+{
+	int pid, r = 0;
+
+	while (r == 0 && fscanf(file, "%d", &pid) == 1)   /* NOLINT(cert-err34-c) */
+		r = pass_add(pass, pid);
+	return r;
+}
+
+static int add_thread(void *user, pid_t thread)
+{
+	struct children *children = user;
+	char path[80];
+	FILE *file;
+	int r;
+
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)children->parent, (int)thread);
+	file = fopen(path, "re");
+	if (!file) {
+		/* ENOENT may be a thread that ended, or a kernel without the lists: told apart by
+		 * the one thread that is always there, our first. */
+		if (errno == ENOENT && thread == getpid())
+			return -ENOTSUP;
+		return errno == ENOENT || errno == ESRCH ? 0 : -errno;
+	}
+	r = add_children(children->pass, file);
+	fclose(file);
+	return r;
+}
+
+static int look_below(struct pass *pass, pid_t parent)
+{
+	struct children children = { .pass = pass, .parent = parent };
+	char path[40];
+	int r;
+
+	snprintf(path, sizeof path, "/proc/%d/task", (int)parent);
+	r = each_number(path, add_thread, &children);
+	return (r == -ENOENT || r == -ESRCH) && parent != getpid() ? 0 : r;
+}
+
+/* ---- whose is it ---- */
+
+/* The kernel's own copy of the environment at exec; a program may have overwritten it since, so what
+ * is not found says nothing. */
+static bool has_token(pid_t pid, const char *token)
+{
+	static const char key[] = "EPOCHD_TOKEN=";
+	char path[40], *text, *at, *end;
+	bool has = false;
+	size_t size = 0;
+	ssize_t n;
+	int fd;
+
+	if (!token || !*token)
+		return false;
+	snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	text = malloc(ENVIRONMENT_MOST + 1);
+	while (text && size < ENVIRONMENT_MOST &&
+	       (n = read(fd, text + size, ENVIRONMENT_MOST - size)) > 0)
+		size += (size_t)n;
+	close(fd);
+	if (!text)
+		return false;
+	text[size] = '\0';
+	end = text + size;
+	for (at = text; at < end && !has; at += strlen(at) + 1)
+		has = strncmp(at, key, sizeof key - 1) == 0 &&
+		      strcmp(at + sizeof key - 1, token) == 0;
+	free(text);
+	return has;
+}
+
+/* sid and pgid cannot be another's: a pid is not given out again while a session or group has it. */
+static bool is_marked(const struct leftovers *leftovers, const struct incarnation_id *id,
+		      const struct seen *seen)
+{
+	if (id->main > 0 && (seen->sid == id->main || seen->pgid == id->main))
+		return true;
+	if (leftovers->sole && seen->ppid == getpid())
+		return true;
+	return !seen->zombie && has_token(seen->pid, id->token);
+}
+
+static void attribute(const struct incarnation_id *id, struct pass *pass)
+{
+	size_t i;
+
+	for (i = 0; i < pass->count; i++)
+		pass->seen[i].attributed = is_marked(pass->leftovers, id, &pass->seen[i]);
+}
+
+static int by_pid(const void *left, const void *right)
+{
+	const struct seen *a = left, *b = right;
+
+	return (a->pid > b->pid) - (a->pid < b->pid);
+}
+
+static bool parent_is_attributed(const struct pass *pass, pid_t ppid)
+{
+	struct seen key = { .pid = ppid }, *parent;
+
+	parent = bsearch(&key, pass->seen, pass->count, sizeof key, by_pid);
+	return parent && parent->attributed;
+}
+
+/* Children of what is attributed are so too, and theirs: each round reaches a generation or more.
+ * What appears meanwhile is the next pass's. */
+static void attribute_descendants(struct pass *pass)
+{
+	bool more = pass->count > 0;
+	size_t i;
+
+	if (more)
+		qsort(pass->seen, pass->count, sizeof *pass->seen, by_pid);
+	while (more) {
+		more = false;
+		for (i = 0; i < pass->count; i++) {
+			struct seen *seen = &pass->seen[i];
+
+			if (!seen->attributed && parent_is_attributed(pass, seen->ppid))
+				seen->attributed = more = true;
+		}
+	}
+}
+
+/* ---- killing ---- */
+
+/* Through a pidfd, after a second look: between the look and the kill the pid may have changed hands. */
+static void kill_seen(const struct leftovers *leftovers, const struct seen *seen)
+{
+	struct identity identity = { .pid = seen->pid, .start_ticks = seen->start_ticks };
+	int pidfd = identity_open(&identity, leftovers->kernel);
+
+	if (pidfd < 0)
+		return;
+	pidfd_signal(pidfd, SIGKILL);
+	close(pidfd);
+}
+
+static int kill_attributed(const struct leftovers *leftovers, const struct pass *pass,
+			   pid_t *example)
+{
+	int found = 0;
+	size_t i;
+
+	for (i = 0; i < pass->count; i++) {
+		const struct seen *seen = &pass->seen[i];
+
+		if (!seen->attributed)
+			continue;
+		if (seen->zombie) {
+			if (seen->ppid == getpid())
+				waitpid(seen->pid, NULL, WNOHANG);
+			continue;
+		}
+		kill_seen(leftovers, seen);
+		*example = seen->pid;
+		found++;
+	}
+	return found;
+}
+
+static int kill_in_cgroup(const struct leftovers *leftovers, const struct incarnation_id *id,
+			  pid_t *example)
+{
+	pid_t pids[16] = { 0 };
+	int n = cgroup_pids(id->cgroup, pids, ARRAY_SIZE(pids)), r;
+
+	if (n <= 0)
+		return n;
+	r = cgroup_kill(id->cgroup, leftovers->kernel);
+	if (r < 0)
+		return r;
+	*example = pids[0];
+	return n;
+}
+
+/* The main process has ended. If its number is alive it is somebody else's, who may be any session's
+ * or group's leader: then these two say nothing. */
+static struct incarnation_id without_reused_main(const struct incarnation_id *id)
+{
+	struct incarnation_id checked = *id;
+	struct process_stat stat;
+
+	if (id->main > 0 && process_stat(&stat, id->main) == 0 && stat.state != 'Z' &&
+	    stat.state != 'X')
+		checked.main = 0;
+	return checked;
+}
+
+int leftovers_kill(const struct leftovers *leftovers, const struct incarnation_id *id,
+		   pid_t *example)
+{
+	CLEANUP(pass_free) struct pass pass = { .leftovers = leftovers };
+	struct incarnation_id checked;
+	size_t i, first;
+	int r;
+
+	if (id->cgroup >= 0)
+		return kill_in_cgroup(leftovers, id, example);
+	r = look_below(&pass, getpid());
+	if (r == -ENOTSUP)   /* CONFIG_PROC_CHILDREN is off */
+		return leftovers_kill_adopted(leftovers, id, example);
+	if (r < 0)
+		return r;
+	checked = without_reused_main(id);
+	attribute(&checked, &pass);
+	/* Deeper and deeper below what is ours to kill; the list grows meanwhile. */
+	for (i = 0; i < pass.count && r == 0; i++) {
+		if (!pass.seen[i].attributed)
+			continue;
+		first = pass.count;
+		r = look_below(&pass, pass.seen[i].pid);
+		for (; first < pass.count; first++)
+			pass.seen[first].attributed = true;
+	}
+	return r < 0 ? r : kill_attributed(leftovers, &pass, example);
+}
+
+int leftovers_kill_adopted(const struct leftovers *leftovers, const struct incarnation_id *id,
+			   pid_t *example)
+{
+	CLEANUP(pass_free) struct pass pass = { .leftovers = leftovers };
+	struct incarnation_id checked;
+	int r;
+
+	if (id->cgroup >= 0)
+		return kill_in_cgroup(leftovers, id, example);
+	r = each_number("/proc", add_process, &pass);
+	if (r < 0)
+		return r;
+	checked = without_reused_main(id);
+	attribute(&checked, &pass);
+	attribute_descendants(&pass);
+	return kill_attributed(leftovers, &pass, example);
+}
+
+/* ---- membership ---- */
+
+bool incarnation_has(const struct leftovers *leftovers, const struct incarnation_id *id, pid_t pid)
+{
+	struct process_stat stat;
+	pid_t at = pid;
+	int depth;
+
+	if (pid <= 0 || pid == getpid())
+		return false;
+	if (pid == id->main)
+		return true;
+	if (id->cgroup >= 0) {
+		int r = cgroup_has(id->cgroup, leftovers->cgroups, id->app, pid);
+
+		if (r != -ENOTSUP)
+			return r == 1;
+	}
+	if (is_main(leftovers, pid))
+		return false;
+	/* Up the tree to one that is marked. Bounded, since the tree moves while it is walked. */
+	for (depth = 0; depth < 64 && at > 1 && at != getpid(); depth++) {
+		struct seen seen;
+
+		if (at == id->main)
+			return true;
+		if (process_stat(&stat, at) < 0 || is_main(leftovers, at))
+			return false;
+		seen = (struct seen){ .pid = at, .ppid = stat.ppid, .pgid = stat.pgid,
+				      .sid = stat.sid };
+		if (is_marked(leftovers, id, &seen))
+			return true;
+		at = stat.ppid;
+	}
+	return false;
+}

@@ -1,0 +1,230 @@
+#include <config.h>
+
+#include "supervisor/recovery.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "apilib/registry.h"
+#include "supervisor/app_private.h"
+#include "supervisor/cgroups.h"
+#include "supervisor/clock.h"
+#include "supervisor/configuration.h"
+#include "supervisor/epochd.h"
+#include "supervisor/fault.h"
+#include "supervisor/history.h"
+#include "supervisor/ledger.h"
+#include "supervisor/log.h"
+#include "supervisor/output.h"
+#include "supervisor/policy.h"
+
+/* ---- the directory ---- */
+
+typedef void name_fn(int directory, const char *name, void *user);
+
+/* Names that an application may have; what begins with a dot is epochd's own. */
+static int each_name(int directory, name_fn *fn, void *user)
+{
+	int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = copy >= 0 ? fdopendir(copy) : NULL;
+	struct dirent *entry;
+
+	if (!dir) {
+		if (copy >= 0)
+			close(copy);
+		return -errno;
+	}
+	while ((entry = readdir(dir)))
+		if (entry->d_name[0] != '.')
+			fn(directory, entry->d_name, user);
+	closedir(dir);
+	return 0;
+}
+
+static void raise_highest(int directory, const char *name, void *user)
+{
+	uint32_t *highest = user;
+	int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct ep_page page;
+	uint64_t reserved;
+	uint32_t epoch;
+
+	if (fd < 0)
+		return;
+	if (pread(fd, &page, sizeof page, 0) == (ssize_t)sizeof page &&
+	    atomic_load_explicit(&page.magic, memory_order_relaxed) == EP_REGISTRY_MAGIC) {
+		/* Relaxed: a private copy (I6). */
+		reserved = atomic_load_explicit(&page.highest, memory_order_relaxed);
+		epoch = ep_fence_epoch(atomic_load_explicit(&page.fence, memory_order_relaxed));
+		if (reserved <= EP_EPOCH_MAX && reserved > *highest)
+			*highest = (uint32_t)reserved;
+		if (epoch > *highest)
+			*highest = epoch;
+	}
+	close(fd);
+}
+
+uint32_t recovery_highest(int directory)
+{
+	uint32_t highest = 0;
+
+	each_name(directory, raise_highest, &highest);
+	return highest;
+}
+
+/* ---- what is there and belongs to nobody ---- */
+
+static void clean_if_unknown(int directory, const char *name, void *user)
+{
+	struct epochd *epochd = user;
+	struct stat st;
+
+	if (epochd_app(epochd, name))
+		return;
+	if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid != geteuid() ||
+	    S_ISDIR(st.st_mode))
+		return;   /* not ours: never touched */
+	ep_registry_close_fence(directory, name);   /* I3: whoever has it mapped */
+	if (unlinkat(directory, name, 0) == 0) {
+		epochd->segments_cleaned++;
+		log_notice(0, "segment %s/%s: of no application that is configured: removed",
+			   epochd->segment_dir, name);
+	}
+}
+
+/* ---- applications ---- */
+
+static int add_app(struct epochd *epochd, const struct found_at_start *at_start,
+		   const struct app_config *config, bool removed)
+{
+	struct app **grown = realloc(epochd->apps, (epochd->app_count + 1) * sizeof *grown);
+	struct app *app;
+	int r;
+
+	if (!grown)
+		return log_error(-ENOMEM, "app %s: not supervised", config->name);
+	epochd->apps = grown;
+	r = app_new(&app, epochd, config);
+	if (r < 0)
+		return log_error(r, "app %s: not supervised", config->name);
+	app->removed = removed;
+	r = app_recover(app, at_start);
+	if (r < 0) {
+		app_free(app);
+		return r;
+	}
+	epochd->apps[epochd->app_count++] = app;
+	return 0;
+}
+
+struct unconfigured {
+	struct epochd *epochd;
+	const struct found_at_start *at_start;
+};
+
+/* Of a supervisor with another configuration: what still runs is ended, as a reload would. */
+static void add_unconfigured(struct ledger_record *record, void *user)
+{
+	struct unconfigured *it = user;
+	char *command[] = { record->app, NULL };
+	struct config *config;
+
+	if (config_app(it->epochd->config, record->app) || !config_name_is_good(record->app))
+		return;
+	if (config_for_run(&config, record->app, command, NULL, NULL) < 0)
+		return;
+	epochd_retire(it->epochd, config);   /* freed when it is gone */
+	log_notice(0, "app %s: not configured any more", record->app);
+	add_app(it->epochd, it->at_start, config->apps[0], true);
+}
+
+struct restarts {
+	struct epochd *epochd;
+	int64_t mono, real;
+};
+
+static void remember_restart(struct store_app *stored, uint32_t epoch, int64_t started_at,
+			     const char *restart, void *user)
+{
+	struct restarts *now = user;
+	struct app *app = epochd_app(now->epochd, store_app_name(stored));
+	int64_t age = now->real - started_at;
+	bool counts = strcmp(restart, ep_cause_name(EP_ASKED)) &&
+		      strcmp(restart, ep_cause_name(EP_RECONFIGURED)) &&
+		      strcmp(restart, ep_cause_name(EP_GROUP)) &&
+		      strcmp(restart, ep_cause_name(EP_BOOT));
+
+	(void)epoch;
+	if (!app)
+		return;
+	if (started_at < app->forgiven_at)
+		counts = false;
+	history_add(&app->history, now->mono - (age > 0 ? age : 0), counts,
+		    app->config->intensity.restarts);
+}
+
+int recovery_look(struct epochd *epochd, const struct found_at_start *at_start)
+{
+	struct unconfigured unconfigured = { epochd, at_start };
+	struct restarts now = { epochd, clock_now(), clock_real() };
+	int r;
+
+	for (size_t i = 0; i < epochd->config->app_count; i++) {
+		r = add_app(epochd, at_start, epochd->config->apps[i], false);
+		if (r < 0)
+			return r;
+	}
+	if (!at_start->ledger_fresh)
+		ledger_each(epochd->ledger, add_unconfigured, &unconfigured);
+	each_name(at_start->directory, clean_if_unknown, epochd);
+	return store_restarts_since(epochd->store, now.real - 24 * 3600 * NS_PER_S, remember_restart,
+				    &now);
+}
+
+void recovery_go_on(struct epochd *epochd)
+{
+	/* What runs first, so that `after` sees it. */
+	for (size_t i = 0; i < epochd->app_count; i++)
+		if (epochd->apps[i]->found == FOUND_ALIVE)
+			app_resume(epochd->apps[i]);
+	for (size_t i = 0; i < epochd->app_count; i++)
+		if (epochd->apps[i]->found != FOUND_ALIVE)
+			app_resume(epochd->apps[i]);
+	FAULT(recovered);
+}
+
+/* ---- ends ---- */
+
+void recovery_forget(struct epochd *epochd, struct app *app)
+{
+	const char *name = app->config->name;
+
+	log_notice(0, "app %s epoch %u: removed", name, app->epoch);
+	app_post(app, "removed", "not configured any more");
+	unlinkat(epochd->segments, name, 0);   /* its fence is closed: it is down */
+	if (app->cgroup >= 0)
+		close(app->cgroup);
+	app->cgroup = -1;
+	cgroup_remove(epochd->cgroups, name);
+	if (app->output)
+		output_remove(app->output);
+	ledger_record_free(app->ledger);
+	app_free(app);
+}
+
+static void unlink_own(int directory, const char *name, void *user)
+{
+	(void)user;
+	unlinkat(directory, name, 0);
+}
+
+void recovery_clean_up(int directory)
+{
+	each_name(directory, unlink_own, NULL);
+	ledger_unlink(directory);
+}

@@ -1,0 +1,62 @@
+#include <config.h>
+
+#include "supervisor/run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "supervisor/app_private.h"
+#include "supervisor/epochd.h"
+
+static int status_of(const struct app *app)
+{
+	if (app->end.kind == EP_END_SIGNAL)
+		return 128 + (int)app->end.value;
+	if (app->exec_error == -ENOENT)   /* as a shell has it */
+		return 127;
+	if (app->exec_error < 0)
+		return 126;
+	return app->end.kind == EP_END_CODE ? (int)app->end.value : 1;
+}
+
+void run_ended(struct app *app)
+{
+	struct epochd *epochd = app->epochd;
+
+	if (!epochd->run_mode)
+		return;
+	epochd->exit_status = status_of(app);
+	if (!epochd->shutting_down)
+		epochd_shutdown(epochd, NULL);
+}
+
+static bool asks_to_end(int signal)
+{
+	return signal == SIGTERM || signal == SIGINT || signal == SIGQUIT;
+}
+
+void run_forward(struct epochd *epochd, int signal)
+{
+	struct app *app = epochd->app_count ? epochd->apps[0] : NULL;
+
+	if (asks_to_end(signal))
+		epochd->told_to_end = true;
+	if (app && app->pidfd >= 0)
+		pidfd_signal(app->pidfd, signal);
+	else if (asks_to_end(signal)) {   /* between two incarnations: there will be no next */
+		epochd->exit_status = app && app->end_epoch ? status_of(app) : 128 + signal;
+		epochd_shutdown(epochd, NULL);
+	}
+}
+
+bool run_has_terminal(void)
+{
+	return isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
+void run_leave_terminal(void)
+{
+	signal(SIGTTOU, SIG_IGN);   /* we are in its background by now */
+	tcsetpgrp(STDIN_FILENO, getpgrp());
+}
