@@ -56,7 +56,7 @@ int ep_registry_create(struct ep_page **out, int directory, const struct ep_regi
 {
 	char fresh[EP_NAME_SIZE + 8];
 	CLEANUP(close_fd) int fd = -1;
-	struct ep_page *page;
+	struct ep_page *page = NULL;
 	int r;
 
 	/* A leading dot: epochd's own, never an application's name. */

@@ -1,4 +1,4 @@
-EXTRA_DIST += .clang-tidy \
+EXTRA_DIST += \
 	%D%/Dockerfile.example \
 	%D%/epochd.service.in
 
@@ -13,7 +13,6 @@ CLEANFILES += contrib/epochd.service
 if WITH_SYSTEMD_UNIT
 systemdsystemunit_DATA = contrib/epochd.service
 endif
-EXTRA_DIST += .clang-tidy
 dist_man_MANS += %D%/man/epochd-api.7
 dist_noinst_DATA += %D%/schema/epochd-v1.schema.json
 dist_man_MANS += %D%/man/epochd.conf.5

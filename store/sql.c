@@ -58,7 +58,7 @@ static const char *const sql[SQL_STMTS] = {
 		KEEP_KNOWN(signal) "," KEEP_KNOWN(oom) "," KEEP_KNOWN(detail),
 	[SQL_PUT_EVENT] = "INSERT OR IGNORE INTO event (" EVENT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?)",
 	[SQL_HIGHEST_EVENT] = "SELECT max(number) FROM event",
-	[SQL_RESTARTS_SINCE] = "SELECT app, epoch, started_at FROM incarnation"
+	[SQL_RESTARTS_SINCE] = "SELECT app, epoch, started_at, restart FROM incarnation"
 		" WHERE restart IS NOT NULL AND started_at >= ? ORDER BY started_at, app, epoch",
 	[SQL_PRUNE_EVENTS] = "DELETE FROM event WHERE number IN (SELECT number FROM event"
 		" WHERE number <= (SELECT number FROM event ORDER BY number DESC LIMIT 1 OFFSET ?)"

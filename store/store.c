@@ -316,7 +316,8 @@ int store_restarts_since(struct store *store, int64_t since, store_restart_fn *f
 		app = name ? find(store, name) : NULL;
 		if (app)
 			fn(app, (uint32_t)sqlite3_column_int64(stmt, 1),
-			   sqlite3_column_int64(stmt, 2), user);
+			   sqlite3_column_int64(stmt, 2),
+			   (const char *)sqlite3_column_text(stmt, 3), user);
 	}
 	return r;
 }
@@ -331,6 +332,22 @@ int store_last_incarnation(struct store *store, const char *app, struct store_in
 		return r;
 	*out = store->last_page.incarnations[0];
 	return 1;
+}
+
+int store_last_ended(struct store *store, const char *app, struct store_incarnation *out)
+{
+	/* Only the newest runs; a row whose end got lost may stand before it. */
+	enum { LOOK_AT = 20 };
+	int r;
+
+	sql_page_free(&store->last_page);
+	r = sql_page_incarnations(&store->sql, app, 0, LOOK_AT, &store->last_page);
+	for (size_t i = 0; r >= 0 && i < store->last_page.count; i++)
+		if (store->last_page.incarnations[i].cause) {
+			*out = store->last_page.incarnations[i];
+			return 1;
+		}
+	return r;
 }
 
 /* ---- events ---- */

@@ -134,12 +134,14 @@ uint32_t store_app_durable_through(const struct store_app *app);
 /* The restarts (rows whose `restart` is set) started since then, oldest first.
  * Blocks on the disk: between store_open() and store_start() only. */
 typedef void store_restart_fn(struct store_app *app, uint32_t epoch, int64_t started_at,
-			      void *user);
+			      const char *restart, void *user);
 int store_restarts_since(struct store *store, int64_t since, store_restart_fn *fn, void *user);
 
 /* The newest row of an application, ended or not. Blocks: before store_start() only. 1, 0 if there
  * is none, or negative errno. */
 int store_last_incarnation(struct store *store, const char *app, struct store_incarnation *out);
+/* The newest that has ended; likewise. */
+int store_last_ended(struct store *store, const char *app, struct store_incarnation *out);
 
 /* ---- events ---- */
 

@@ -99,7 +99,7 @@ bool app_is_settled(const struct app *app)
 static void on_exited(EV_P_ ev_io *w, int revents)
 {
 	(void)revents;
-	EV_UNUSED_LOOP;
+	(void)loop;
 	app_exited(container_of(w, struct app, exited));
 }
 
@@ -120,7 +120,7 @@ static void on_deadline(EV_P_ ev_timer *w, int revents)
 	struct app *app = container_of(w, struct app, deadline);
 
 	(void)revents;
-	EV_UNUSED_LOOP;
+	(void)loop;
 	if (app->notify)   /* what its sockets say comes before what the clock says */
 		notify_drain(app->notify);
 	if (!ev_is_active(w) && deadline_is_real(app))

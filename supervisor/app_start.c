@@ -27,6 +27,7 @@
 #include "supervisor/notify.h"
 #include "supervisor/output.h"
 #include "supervisor/pids.h"
+#include "supervisor/policy.h"
 #include "supervisor/spawn.h"
 
 /* ---- what an incarnation needs around it ---- */

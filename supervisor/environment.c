@@ -106,7 +106,8 @@ static void put_user(struct builder *builder, const struct app_config *config)
 
 static bool is_of_user(const char *entry)
 {
-	static char *const names[] = { "USER=", "LOGNAME=", "HOME=", "SHELL=", NULL };
+	static char user[] = "USER=", logname[] = "LOGNAME=", home[] = "HOME=", shell[] = "SHELL=";
+	char *const names[] = { user, logname, home, shell, NULL };
 
 	return is_named_in(names, entry);
 }

@@ -133,7 +133,7 @@ static void on_store_spoke(EV_P_ ev_async *w, int revents)
 	struct epochd *epochd = container_of(w, struct epochd, store_spoke);
 
 	(void)revents;
-	EV_UNUSED_LOOP;
+	(void)loop;
 	store_dispatch(epochd->store);
 	look_at_store(epochd);
 }
@@ -179,7 +179,7 @@ static void on_still_stopping(EV_P_ ev_timer *w, int revents)
 	struct epochd *epochd = container_of(w, struct epochd, still_stopping);
 
 	(void)revents;
-	EV_UNUSED_LOOP;
+	(void)loop;
 	upward_extend(epochd->upward, 15 * NS_PER_S);
 }
 
@@ -264,7 +264,7 @@ static void on_before_sleep(EV_P_ ev_prepare *w, int revents)
 	struct epochd *epochd = container_of(w, struct epochd, before_sleep);
 
 	(void)revents;
-	EV_UNUSED_LOOP;
+	(void)loop;
 	if (epochd->retired_count)
 		collect_removed(epochd);
 	if (epochd->changed)

@@ -88,7 +88,7 @@ static void command_exited(void *owner)
 static void on_command_exited(EV_P_ ev_io *w, int revents)
 {
 	(void)revents;
-	EV_UNUSED_LOOP;
+	(void)loop;
 	command_exited(container_of(w, struct health, exited));
 }
 

@@ -9,14 +9,16 @@ libchild_la_CFLAGS = -std=gnu11 $(WARN_CFLAGS) -fno-common -ffreestanding -fno-b
 
 noinst_LTLIBRARIES += libsupervisor.la
 libsupervisor_la_SOURCES = \
+	%D%/app.c \
+	%D%/app.h \
+	%D%/app_end.c \
+	%D%/app_notify.c \
+	%D%/app_private.h \
+	%D%/app_recover.c \
+	%D%/app_start.c \
 	%D%/cgroups.c \
 	%D%/cgroups.h \
-	%D%/identity.c \
-	%D%/identity.h \
-	%D%/kernel.c \
-	%D%/kernel.h \
-	%D%/leftovers.c \
-	%D%/leftovers.h \
+	%D%/clock.h \
 	%D%/configuration.c \
 	%D%/configuration.h \
 	%D%/configuration_compare.c \
@@ -26,20 +28,6 @@ libsupervisor_la_SOURCES = \
 	%D%/configuration_text.c \
 	%D%/configuration_users.c \
 	%D%/configuration_values.c \
-	%D%/log.c \
-	%D%/log.h \
-	%D%/pidfd_info.h \
-	%D%/spawn.c \
-	%D%/spawn.h
-libsupervisor_la_LIBADD = libchild.la libstore.la libep.la $(JANSSON_LIBS) $(CONFUSE_LIBS) \
-	%D%/notify.c \
-	%D%/notify.h \
-	%D%/output.c \
-	%D%/output.h \
-	%D%/output_file.c \
-	%D%/output_file.h \
-	%D%/upward.c \
-	%D%/upward.h
 	%D%/control.c \
 	%D%/control.h \
 	%D%/control_access.c \
@@ -48,21 +36,75 @@ libsupervisor_la_LIBADD = libchild.la libstore.la libep.la $(JANSSON_LIBS) $(CON
 	%D%/control_listen.c \
 	%D%/control_request.h \
 	%D%/control_routes.c \
+	%D%/environment.c \
+	%D%/environment.h \
+	%D%/epochd.c \
+	%D%/epochd.h \
 	%D%/events.c \
 	%D%/events.h \
+	%D%/fault.c \
+	%D%/fault.h \
+	%D%/groups.c \
+	%D%/health.c \
+	%D%/health.h \
+	%D%/history.c \
+	%D%/history.h \
+	%D%/identity.c \
+	%D%/identity.h \
+	%D%/kernel.c \
+	%D%/kernel.h \
+	%D%/ledger.c \
+	%D%/ledger.h \
+	%D%/leftovers.c \
+	%D%/leftovers.h \
+	%D%/locks.c \
+	%D%/locks.h \
 	%D%/log.c \
 	%D%/log.h \
 	%D%/metrics.c \
 	%D%/metrics.h \
+	%D%/notify.c \
+	%D%/notify.h \
+	%D%/output.c \
+	%D%/output.h \
+	%D%/output_file.c \
+	%D%/output_file.h \
 	%D%/paths.c \
 	%D%/paths.h \
+	%D%/pidfd_info.h \
+	%D%/pids.c \
+	%D%/pids.h \
+	%D%/policy.c \
+	%D%/policy.h \
 	%D%/problem.c \
 	%D%/problem.h \
+	%D%/recovery.c \
+	%D%/recovery.h \
+	%D%/reload.c \
+	%D%/reload.h \
 	%D%/report.c \
 	%D%/report.h \
-	%D%/report_config.c
-libsupervisor_la_LIBADD = libstore.la libep.la $(JANSSON_LIBS) $(CONFUSE_LIBS) \
+	%D%/report_config.c \
+	%D%/run.c \
+	%D%/run.h \
+	%D%/signals.c \
+	%D%/signals.h \
+	%D%/spawn.c \
+	%D%/spawn.h \
+	%D%/upward.c \
+	%D%/upward.h
+libsupervisor_la_LIBADD = libchild.la libstore.la libep.la $(JANSSON_LIBS) $(CONFUSE_LIBS) \
 	$(MICROHTTPD_LIBS) $(EV_LIBS) -lpthread -lm
+
+bin_PROGRAMS += epochd
+epochd_SOURCES = %D%/main.c
+epochd_LDADD = libsupervisor.la
+
+# The same with fault points compiled in, for the tests.
+check_PROGRAMS += tests/epochd-faulty
+tests_epochd_faulty_SOURCES = %D%/main.c $(libsupervisor_la_SOURCES)
+tests_epochd_faulty_CPPFLAGS = $(AM_CPPFLAGS) -DEPOCHD_FAULTS
+tests_epochd_faulty_LDADD = $(libsupervisor_la_LIBADD)
 
 # epochctl. What of it is pure is a library of its own, for the unit tests.
 noinst_LTLIBRARIES += libctl.la

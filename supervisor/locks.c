@@ -154,7 +154,7 @@ static int open_locked(int *out, const char *directory, const char *path)
 static int take(int *out, const char *directory)
 {
 	char path[4200], text[32];
-	int fd, r, length;
+	int fd = -1, r, length;
 
 	snprintf(path, sizeof path, "%s/.lock", directory);
 	r = open_locked(&fd, directory, path);

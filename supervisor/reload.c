@@ -210,7 +210,7 @@ static void on_read(EV_P_ ev_async *w, int revents)
 	int r = reload->r;
 
 	(void)revents;
-	EV_UNUSED_LOOP;
+	(void)loop;
 	pthread_join(reload->thread, NULL);
 	reload->running = false;
 	if (r == 0 && epochd->shutting_down)

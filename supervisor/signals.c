@@ -50,7 +50,7 @@ static void on_signal(EV_P_ ev_signal *w, int revents)
 	struct watched *watched = container_of(w, struct watched, watcher);
 
 	(void)revents;
-	EV_UNUSED_LOOP;
+	(void)loop;
 	if (w->signum == SIGCHLD)
 		pids_reap(watched->epochd->pids);
 	else if (watched->epochd->run_mode)

@@ -17,24 +17,19 @@ unit_ldadd = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 
 unit_tests = \
 	tests/unit/check_cgroups \
-	tests/unit/check_fence \
-	tests/unit/check_identity \
-	tests/unit/check_leftovers \
-	tests/unit/check_spawn
-	tests/unit/check_fence \
-	tests/unit/check_notify \
-	tests/unit/check_output \
-	tests/unit/check_upward
-	tests/unit/check_fence \
-	tests/unit/check_store
+	tests/unit/check_configuration \
 	tests/unit/check_control \
 	tests/unit/check_events \
 	tests/unit/check_fence \
+	tests/unit/check_identity \
+	tests/unit/check_leftovers \
+	tests/unit/check_notify \
+	tests/unit/check_output \
 	tests/unit/check_paths \
 	tests/unit/check_report \
-	tests/unit/check_store
-	tests/unit/check_configuration \
-	tests/unit/check_fence
+	tests/unit/check_spawn \
+	tests/unit/check_store \
+	tests/unit/check_upward
 
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -77,8 +72,6 @@ tests_lib_report_self_SOURCES = tests/lib/report_self.c
 tests_lib_report_self_CFLAGS = -std=gnu11 $(WARN_CFLAGS)
 tests_lib_report_self_LDFLAGS =
 
-integration_tests = \
-	tests/integration/child-stands-alone.sh
 tests_unit_check_notify_SOURCES = tests/unit/check_notify.c
 tests_unit_check_notify_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_notify_LDADD = $(unit_ldadd)
@@ -91,8 +84,6 @@ tests_unit_check_upward_SOURCES = tests/unit/check_upward.c
 tests_unit_check_upward_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_upward_LDADD = $(unit_ldadd)
 
-integration_tests = \
-	tests/integration/unit_verify.sh
 tests_unit_check_paths_SOURCES = tests/unit/check_paths.c
 tests_unit_check_paths_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_paths_LDADD = $(unit_ldadd)
@@ -113,7 +104,9 @@ tests_unit_check_report_SOURCES = tests/unit/check_report.c tests/unit/fake_conf
 tests_unit_check_report_CPPFLAGS = $(unit_cppflags)
 tests_unit_check_report_LDADD = $(unit_ldadd)
 
-integration_tests =
+integration_tests = \
+	tests/integration/child-stands-alone.sh \
+	tests/integration/unit_verify.sh
 
 TESTS += $(integration_tests)
 EXTRA_DIST += $(integration_tests) %D%/integration/lib.sh %D%/integration/written.sh

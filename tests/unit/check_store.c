@@ -450,8 +450,10 @@ END_TEST
 static unsigned restarts_seen;
 static int64_t restart_before;
 
-static void on_restart(struct store_app *app, uint32_t epoch, int64_t started_at, void *user)
+static void on_restart(struct store_app *app, uint32_t epoch, int64_t started_at,
+		       const char *restart, void *user)
 {
+	ck_assert_ptr_nonnull(restart);
 	(void)app;
 	(void)epoch;
 	(void)user;
