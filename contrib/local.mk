@@ -31,8 +31,6 @@ EXTRA_DIST += \
 	%D%/packages
 
 AM_DISTCHECK_CONFIGURE_FLAGS = --with-systemdsystemunitdir
-dist_man_MANS += %D%/man/epochd-api.7
-dist_noinst_DATA += %D%/schema/epochd-v1.schema.json
 
 dist_man_MANS += %D%/man/epochctl.1
 bashcompletion_DATA = %D%/completion/epochctl %D%/completion/epochd

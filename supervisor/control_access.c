@@ -75,7 +75,7 @@ static bool in_group(const struct peer *peer, gid_t gid)
 
 static bool is_everybody(const struct principal *principal)
 {
-	return principal->text && strcmp(principal->text, "*") == 0;
+	return principal->anyone;
 }
 
 static bool is_named(const struct peer *peer, const struct principal *list, size_t count)

@@ -59,8 +59,6 @@ libsupervisor_la_SOURCES = \
 	%D%/leftovers.h \
 	%D%/locks.c \
 	%D%/locks.h \
-	%D%/events.c \
-	%D%/events.h \
 	%D%/log.c \
 	%D%/log.h \
 	%D%/metrics.c \
