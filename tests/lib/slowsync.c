@@ -3,7 +3,7 @@
  * a fault on and off by making and removing a file, also in a process that runs.
  *
  *   EPOCHD_FSYNC_MS=N        fsync and fdatasync take N ms longer
- *   EPOCHD_FSYNC_GATE=FILE   they do not return while FILE exists
+ *   EPOCHD_FSYNC_GATE=FILE   they do not return while FILE exists; the first to wait makes FILE.reached
  *   EPOCHD_WRITE_ERRNO=N     writing, truncating and syncing fail with that errno ...
  *   EPOCHD_FAULT_FILE=FILE   ... while FILE exists (without it: never)
  *   EPOCHD_FS_TYPE=N         statfs says that every file system is of this type */
@@ -11,6 +11,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -58,6 +59,20 @@ static int fault(int fd)
 	return 1;
 }
 
+static void wait_at(const char *gate)
+{
+	char reached[PATH_MAX];
+	int mark = -1;
+
+	snprintf(reached, sizeof reached, "%s.reached", gate);
+	if (access(gate, F_OK) == 0)
+		mark = open(reached, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	if (mark >= 0)
+		close(mark);
+	while (access(gate, F_OK) == 0)
+		sleep_ms(1);
+}
+
 static int slow_fault(int fd)
 {
 	const char *ms = getenv("EPOCHD_FSYNC_MS"), *gate = getenv("EPOCHD_FSYNC_GATE");
@@ -66,8 +81,8 @@ static int slow_fault(int fd)
 	if ((ms || gate) && is_database(fd)) {
 		if (ms)
 			sleep_ms(atol(ms));
-		while (gate && access(gate, F_OK) == 0)
-			sleep_ms(1);
+		if (gate)
+			wait_at(gate);
 	}
 	errno = before;
 	return fault(fd);
