@@ -87,7 +87,9 @@ static char here(const struct scan *scan, size_t ahead)
 {
 	size_t at = scan->at + ahead;
 
-	return at < scan->text->size ? scan->text->bytes[at] : (char)'\0';
+	if (at >= scan->text->size)
+		return '\0';
+	return scan->text->bytes[at];
 }
 
 static void push(struct scan *scan, char kind, int line, size_t start, size_t length)
