@@ -231,7 +231,7 @@ static bool moved_away(const struct output_file *file)
 		return false;
 	if (fstat(file->fd, &ours) < 0 || stat(file->path, &there) < 0)
 		return true;
-	return ours.st_nlink == 0 || ours.st_dev != there.st_dev || ours.st_ino != there.st_ino;
+	return ours.st_dev != there.st_dev || ours.st_ino != there.st_ino;
 }
 
 /* Bytes taken, or negative errno; *done: no line stands unfinished in it. */

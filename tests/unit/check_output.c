@@ -360,6 +360,11 @@ START_TEST(a_file_that_somebody_took_away_is_made_anew)
 	say(output_fd(output), "un\ntwo\n");
 	await_content("log", "two\n");
 	expect("taken", "one\nbegun\n");   /* not cut */
+	ck_assert_int_eq(rename(file, in("taken")), 0);   /* logrotate's create */
+	ck_assert_int_eq(mknod(file, S_IFREG | 0600, 0), 0);
+	say(output_fd(output), "made\n");
+	await_content("log", "made\n");
+	expect("taken", "two\n");
 	ck_assert_int_eq(unlink(file), 0);
 	say(output_fd(output), "three\n");
 	await_content("log", "three\n");
