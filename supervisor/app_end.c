@@ -77,6 +77,7 @@ void app_kill(struct app *app)
 	pid_t example;
 
 	app->killed = true;
+	app->cgroup_used = true;
 	if (app->pidfd >= 0)
 		pidfd_signal(app->pidfd, SIGKILL);
 	if (app->cgroup >= 0)
@@ -206,7 +207,8 @@ static const char *detail_of(const struct app *app, char *text, size_t size)
 
 	if (app->exec_error == 0)
 		return NULL;
-	snprintf(text, size, "%s: %s", app->exec_step ? app->exec_step : "start",
+	snprintf(text, size, "%s %.80s: %s", app->exec_step ? app->exec_step : "start",
+		 app->config->command ? app->config->command[0] : "",
 		 strerror_r(-app->exec_error, buffer, sizeof buffer));
 	return text;
 }
@@ -241,7 +243,7 @@ void app_fill_incarnation(const struct app *app, uint32_t epoch, const char *det
 void app_lost(struct app *app, struct ep_end end)
 {
 	struct ledger_incarnation *entry;
-	char detail[160];
+	char detail[240];
 
 	app->end = end;
 	app->end_epoch = app->epoch;
@@ -296,6 +298,7 @@ void app_sweep(struct app *app)
 		app_decide(app);
 		return;
 	}
+	app->cgroup_used = true;
 	if (app->state != APP_SWEEPING)
 		app_move(app, APP_SWEEPING, "ending what epoch %u left behind", app->epoch);
 	if (ev_now(app->epochd->loop) - app->gone_since > 1.0)
@@ -368,13 +371,15 @@ static void stay_down(struct app *app)
 
 static void tell_end(struct app *app)
 {
-	char how[128], detail[160];
+	char how[256], detail[240];
 	const char *more = detail_of(app, detail, sizeof detail);
-	bool bad = policy_counts(app->end.cause) && policy_is_failure(&app->end);
+	/* An end for good is no error of ours to tell: whoever started it gets its status. */
+	bool bad = policy_counts(app->end.cause) && policy_is_failure(&app->end) &&
+		   (policy_restarts(app->config, &app->end) || app->end.cause == EP_START_FAILED);
 
 	app_describe_end(&app->end, how, sizeof how);
 	if (more && app->end.cause == EP_START_FAILED)
-		snprintf(how, sizeof how, "start failed: %.100s", more);
+		snprintf(how, sizeof how, "start failed: %s", more);
 	app_post(app, "ended", how);
 	if (bad)
 		log_error(0, "app %s epoch %u: %s", app->config->name, app->end_epoch, how);

@@ -81,6 +81,7 @@ struct app {
 	int64_t forgiven_at, since;  /* CLOCK_REALTIME, ns */
 
 	int cgroup;                  /* directory fd; -1: none */
+	bool cgroup_used;            /* something in it was killed as a whole: see open_cgroup() */
 	struct notify *notify;
 	struct output *output;
 	struct health *health;

@@ -321,6 +321,7 @@ int app_recover(struct app *app, const struct found_at_start *at_start)
 	app->cgroup = cgroup_open(epochd->cgroups, app->config->name);
 	if (app->cgroup < 0)
 		app->cgroup = -1;
+	app->cgroup_used = true;   /* by the supervisor before us, for all we know */
 	r = ep_registry_open(&app->registry, at_start->directory, &id, &why);
 	if (r == -EBADMSG) {
 		epochd->segments_cleaned++;

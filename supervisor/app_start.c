@@ -81,8 +81,21 @@ void app_open_output(struct app *app)
 			  config->name);
 }
 
+/* After a cgroup.kill, Linux 6.14 and later also kill what clone3 puts into that cgroup: its count of
+ * kills is compared with that of the parent's cgroup. A new directory has a count of 0 again. */
+static void renew_cgroup(struct app *app)
+{
+	if (app->cgroup >= 0)
+		close(app->cgroup);
+	app->cgroup = -1;
+	cgroup_remove(app->epochd->cgroups, app->config->name);
+	app->cgroup_used = false;
+}
+
 static void open_cgroup(struct app *app)
 {
+	if (app->cgroup_used)
+		renew_cgroup(app);
 	if (app->cgroup < 0)
 		app->cgroup = cgroup_open(app->epochd->cgroups, app->config->name);
 	if (app->cgroup < 0 && app->cgroup != -ENOTSUP)

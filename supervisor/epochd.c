@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -575,9 +576,11 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 	struct signals *signals = NULL;
 	struct epochd epochd = { .config = config, .config_conf_d = conf_d, .segments = -1,
 				 .run_mode = options->run_mode, .kernel = &kernel,
+				 .instance_option = options->instance,
 				 .started_at = clock_real() };
 	int r;
 
+	signal(SIGPIPE, SIG_IGN);   /* every write says so itself; before the spawner looks what is */
 	kernel_probe(&kernel);
 	close_inherited_on_exec(&kernel);
 	raise_fd_limit(&epochd);

@@ -33,6 +33,7 @@ struct epochd {
 	struct config *config;          /* in force */
 	char *config_file;              /* NULL: `epochd run` */
 	bool config_conf_d;             /* conf.d beside it is read as well */
+	const char *instance_option;    /* the command line's, over the configuration's; NULL */
 
 	char *segment_dir;              /* .../epochd-<uid>-<instance> */
 	int segments;                   /* the same, open */

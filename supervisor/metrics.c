@@ -169,8 +169,9 @@ static void put_states(const struct metrics *m)
 	family(m, name, GAUGE, "1 for the state the application is in, 0 for the others.");
 	for (size_t i = 0; i < m->app_count; i++)
 		for (enum app_state s = 0; s < APP_STATES; s++)
-			put_app(m, name, GAUGE, m->apps[i].name, "state", app_state_name(s),
-				strcmp(m->apps[i].state, app_state_name(s)) == 0);
+			if (s != APP_SWEEPING)   /* it has stopping's name */
+				put_app(m, name, GAUGE, m->apps[i].name, "state", app_state_name(s),
+					strcmp(m->apps[i].state, app_state_name(s)) == 0);
 }
 
 static void put_gauges(const struct metrics *m)

@@ -55,9 +55,11 @@ static bool texts_differ(const char *a, const char *b)
 	return (a == NULL) != (b == NULL) || (a && strcmp(a, b) != 0);
 }
 
-static const char *fixed_word(const struct config *was, const struct config *is)
+static const char *fixed_word(const struct epochd *epochd, const struct config *is)
 {
-	if (texts_differ(was->instance, is->instance))
+	const struct config *was = epochd->config;
+
+	if (!epochd->instance_option && texts_differ(was->instance, is->instance))
 		return "instance";
 	if (texts_differ(was->segment_directory, is->segment_directory))
 		return "segment-directory";
@@ -178,13 +180,21 @@ static int rebuild(struct epochd *epochd, struct config *config, struct app ***o
 static int apply(struct epochd *epochd, struct config *config)
 {
 	struct config *was = epochd->config;
-	const char *word = fixed_word(was, config);
+	const char *word = fixed_word(epochd, config);
 	struct app **apps;
 	size_t count;
 
 	if (word)
 		return log_error(-EINVAL, "%s: %s cannot change while epochd runs: restart it",
 				 epochd->config_file, word);
+	if (epochd->instance_option) {   /* the name in force stays */
+		char *copy = strdup(was->instance);
+
+		if (!copy)
+			return log_error(-ENOMEM, "%s: not put in force", epochd->config_file);
+		free(config->instance);
+		config->instance = copy;
+	}
 	epochd->config = config;
 	if (rebuild(epochd, config, &apps, &count) < 0) {
 		epochd->config = was;

@@ -66,7 +66,6 @@ int signals_new(struct signals **out, struct epochd *epochd)
 	if (!signals)
 		return -ENOMEM;
 	signals->loop = epochd->loop;
-	signal(SIGPIPE, SIG_IGN);   /* every write says so itself */
 	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
 		signals->watched[i].epochd = epochd;
 		ev_signal_init(&signals->watched[i].watcher, on_signal, numbers[i]);

@@ -76,14 +76,37 @@ tests_lib_report_self_LDFLAGS =
 tests_lib_report_self_LDADD =
 
 integration_tests = \
+	tests/integration/adopt.sh \
+	tests/integration/check_file.sh \
 	tests/integration/child-stands-alone.sh \
+	tests/integration/disk_full.sh \
 	tests/integration/epochctl_completion.sh \
 	tests/integration/epochctl_errors.sh \
 	tests/integration/epochctl_follow.sh \
 	tests/integration/epochctl_show.sh \
 	tests/integration/epochctl_status.sh \
 	tests/integration/epochctl_verbs.sh \
-	tests/integration/unit_verify.sh
+	tests/integration/forker.sh \
+	tests/integration/groups.sh \
+	tests/integration/intensity.sh \
+	tests/integration/lost.sh \
+	tests/integration/nginx.sh \
+	tests/integration/output.sh \
+	tests/integration/policies.sh \
+	tests/integration/postgres.sh \
+	tests/integration/redis.sh \
+	tests/integration/reload.sh \
+	tests/integration/run_as_init.sh \
+	tests/integration/run_mode.sh \
+	tests/integration/second_instance.sh \
+	tests/integration/shutdown.sh \
+	tests/integration/slow_fsync.sh \
+	tests/integration/steps.sh \
+	tests/integration/torture_supervisor.sh \
+	tests/integration/torture_supervisor_6_1.sh \
+	tests/integration/unit_verify.sh \
+	tests/integration/users.sh \
+	tests/integration/watchdog.sh
 
 TESTS += $(unit_tests) $(integration_tests) %D%/headers.sh
 EXTRA_DIST += \
