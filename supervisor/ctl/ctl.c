@@ -176,8 +176,8 @@ static int open_database(struct ctl *ctl)
 
 	if (r < 0) {
 		ctl_complain("--db %s: %s", ctl->database,
-			     r == -EINVAL ? "it is no database of an epochd that this epochctl knows"
-					  : strerror(-r));
+			     r == -EINVAL ? "a newer epochd wrote it: use its epochctl" :
+			     r == -EUCLEAN ? "it is no database, or a damaged one" : strerror(-r));
 		return EXIT_NOBODY;
 	}
 	return EXIT_GOOD;
@@ -205,7 +205,8 @@ static int runtime_base(struct ctl *ctl, char **out)
 
 int ctl_connect(struct ctl *ctl)
 {
-	CLEANUP(freep) char *base = NULL, *name = NULL;
+	CLEANUP(freep) char *base = NULL;
+	char *name = NULL;
 	int r;
 
 	if (ctl->database)
@@ -225,7 +226,10 @@ int ctl_connect(struct ctl *ctl)
 		}
 	}
 	r = ctl->instance ? find_named(base, ctl->instance, &name) : find_only(base, &name);
-	return r ? r : connect_to(ctl, base, name);
+	if (r == EXIT_GOOD)
+		r = connect_to(ctl, base, name);
+	free(name);
+	return r;
 }
 
 /* ---- asking ---- */
@@ -341,21 +345,30 @@ struct pages {
 	const char *app;    /* NULL: of all */
 };
 
-static int ask_page(struct ctl *ctl, const struct pages *pages, uint64_t before, unsigned limit,
-		    struct answer *out)
+/* NULL: memory is out. */
+static char *path_of_page(const struct pages *pages, uint64_t before, unsigned limit)
 {
-	CLEANUP(freep) char *app = pages->app ? client_escape(pages->app) : strdup("");
-	CLEANUP(freep) char *path = NULL;
+	char *app = client_escape(pages->app ? pages->app : ""), *path = NULL;
 	char since[40] = "";
+	int r = -1;
 
 	if (before)
 		snprintf(since, sizeof since, "before=%llu&", (unsigned long long)before);
-	if (!app || (strcmp(pages->list, "events") == 0
-		     ? asprintf(&path, "/v1/events?%slimit=%u%s%s", since, limit,
-				pages->app ? "&app=" : "", app)
-		     : asprintf(&path, "/v1/apps/%s/incarnations?%slimit=%u", app, since, limit)) < 0)
-		return ctl_no_memory();
-	return ctl_ask(ctl, "GET", path, patience, out);
+	if (app && strcmp(pages->list, "events") == 0)
+		r = asprintf(&path, "/v1/events?%slimit=%u%s%s", since, limit,
+			     pages->app ? "&app=" : "", app);
+	else if (app)
+		r = asprintf(&path, "/v1/apps/%s/incarnations?%slimit=%u", app, since, limit);
+	free(app);
+	return r < 0 ? NULL : path;
+}
+
+static int ask_page(struct ctl *ctl, const struct pages *pages, uint64_t before, unsigned limit,
+		    struct answer *out)
+{
+	CLEANUP(freep) char *path = path_of_page(pages, before, limit);
+
+	return path ? ctl_ask(ctl, "GET", path, patience, out) : ctl_no_memory();
 }
 
 static int one_page(struct ctl *ctl, const struct pages *pages, uint64_t before, unsigned limit,

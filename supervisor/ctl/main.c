@@ -49,9 +49,9 @@ struct command {
 	const char *name, *arguments, *help;
 	unsigned takes;
 	int least, most;        /* arguments; most < 0: any number */
+	bool of_supervisor;     /* the verb is */
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 	const char *verb;       /* without `run`: what is posted */
-	bool of_supervisor;     /* the verb is */
 };
 
 enum { PAGED = TAKES(OPTION_LIMIT) | TAKES(OPTION_ALL) | TAKES(OPTION_DB),
@@ -59,25 +59,22 @@ enum { PAGED = TAKES(OPTION_LIMIT) | TAKES(OPTION_ALL) | TAKES(OPTION_DB),
 
 static const struct command commands[] = {
 	{ "status", "[APP ...]", "what runs, and since when", TAKES(OPTION_WATCH) | TAKES(OPTION_DB),
-	  0, -1, ctl_status, NULL, false },
-	{ "explain", "APP", "what happens at its next crash, and at the ones after it", 0, 1, 1,
-	  ctl_explain, NULL, false },
-	{ "stats", "", "all counts, for the life of the instance", TAKES(OPTION_DB), 0, 0,
-	  ctl_show_stats, NULL, false },
-	{ "incarnations", "APP", "each run of an application, newest first", PAGED, 1, 1,
-	  ctl_show_incarnations, NULL, false },
+	  0, -1, false, ctl_status, NULL },
+	{ "explain", "APP", "what happens at its next crash, and at the ones after it", 0, 1, 1, false,
+	  ctl_explain, NULL },
+	{ "stats", "", "all counts, for the life of the instance", TAKES(OPTION_DB), 0, 0, false,
+	  ctl_show_stats, NULL },
+	{ "incarnations", "APP", "each run of an application, newest first", PAGED, 1, 1, false,
+	  ctl_show_incarnations, NULL },
 	{ "events", "", "what happened, newest last",
-	  PAGED | TAKES(OPTION_FOLLOW) | TAKES(OPTION_APP), 0, 0, ctl_show_events, NULL, false },
-	{ "start", "APP ...", "start what is stopped", WAITS, 1, -1, NULL, "start", false },
-	{ "stop", "APP ...", "stop, and keep stopped", WAITS, 1, -1, NULL, "stop", false },
-	{ "restart", "APP ...", "stop and start", WAITS, 1, -1, NULL, "restart", false },
-	{ "reset", "APP ...", "forgive what is fatal, and start it", WAITS, 1, -1, NULL, "reset",
-	  false },
-	{ "signal", "APP SIGNAL", "send a signal to its main process", 0, 2, 2, ctl_signal, NULL,
-	  false },
-	{ "reload", "", "read the configuration again", WAITS, 0, 0, NULL, "reload", true },
-	{ "shutdown", "", "stop everything, then the supervisor", WAITS, 0, 0, NULL, "shutdown",
-	  true },
+	  PAGED | TAKES(OPTION_FOLLOW) | TAKES(OPTION_APP), 0, 0, false, ctl_show_events, NULL },
+	{ "start", "APP ...", "start what is stopped", WAITS, 1, -1, false, NULL, "start" },
+	{ "stop", "APP ...", "stop, and keep stopped", WAITS, 1, -1, false, NULL, "stop" },
+	{ "restart", "APP ...", "stop and start", WAITS, 1, -1, false, NULL, "restart" },
+	{ "reset", "APP ...", "forgive what is fatal, and start it", WAITS, 1, -1, false, NULL, "reset" },
+	{ "signal", "APP SIGNAL", "send a signal to its main process", 0, 2, 2, false, ctl_signal, NULL },
+	{ "reload", "", "read the configuration again", WAITS, 0, 0, true, NULL, "reload" },
+	{ "shutdown", "", "stop everything, then the supervisor", WAITS, 0, 0, true, NULL, "shutdown" },
 };
 
 static const struct command *command_named(const char *name)

@@ -170,7 +170,7 @@ const char *text_time(char buffer[32], const char *iso)
 
 	if (at < 0 || !localtime_r(&seconds, &tm) ||
 	    !strftime(buffer, 32, "%Y-%m-%d %H:%M:%S", &tm))
-		strcpy(buffer, "-");
+		snprintf(buffer, 32, "-");
 	return buffer;
 }
 

@@ -11,7 +11,7 @@ void text_setup(void);
 /* A copy in which nothing can move a terminal's cursor or lie about order: control characters, what is
  * not UTF-8 and bidirectional overrides become '?', white space a blank. NULL: memory is out. */
 char *text_harmless(const char *text);
-/* As above in place, of `size` bytes of JSON text: what is harmful there stands in strings, and becomes
+/* The same of JSON text: what is harmful there stands in strings, and becomes
  * \uXXXX; newlines stay. A new string. */
 char *text_harmless_json(const char *json);
 

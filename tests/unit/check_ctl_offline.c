@@ -226,7 +226,7 @@ static const struct {
 	{ "status -w", "epochctl: --watch needs a supervisor", 2 },
 	{ "start kv", "epochctl: start does not take --db\n", 2 },
 	{ "--db /nowhere/epochd.db stats", "epochctl: --db /nowhere/epochd.db: No such file", 3 },
-	{ "--db /etc/passwd stats", "epochctl: --db /etc/passwd: ", 3 },
+	{ "--db /etc/passwd stats", "epochctl: --db /etc/passwd: it is no database", 3 },
 };
 
 START_TEST(the_program_answers_without_a_supervisor)
