@@ -72,7 +72,7 @@ static void put_app(const struct metrics *m, const char *name, enum kind kind, c
 {
 	fprintf(m->stream, "%s%s{", name, suffix(kind));
 	put_label(m, "app", app);
-	if (value) {
+	if (key && value) {
 		fputc(',', m->stream);
 		put_label(m, key, value);
 	}
