@@ -83,7 +83,7 @@ void answer_problem(struct request *request, unsigned status, const char *format
 	va_list values;
 
 	va_start(values, format);
-	vsnprintf(detail, sizeof detail, format, values);
+	(void)vsnprintf(detail, sizeof detail, format, values);
 	va_end(values);
 	answer_document(request, status, PROBLEM_CONTENT_TYPE,
 			problem_json(status, detail, request->path));

@@ -11,12 +11,16 @@ struct epochd;
 /* Binds PATH (an old socket file there is replaced: the instance's lock is ours) and, if the
  * configuration says so, the TCP address. Errors are logged, the negative errno returned. */
 int control_new(struct control **out, struct epochd *epochd, const char *path);
-void control_free(struct control *control);   /* NULL is fine; followers are ended properly */
+/* Followers are ended properly, who waits for the shutdown is answered. Before events and store are
+ * freed, which followers and reads hold on to; not from within a request. NULL is fine. */
+void control_free(struct control *control);
 
-/* After a reload: who may read and act, and the TCP listener. Kept as it was if it fails. */
+/* After a reload, with the new configuration in force: the mode of the socket and the TCP listener,
+ * which is kept as it was if the new one cannot be had (logged, and the negative errno returned). */
 int control_reconfigure(struct control *control);
 
-/* An application settled or changed: requests with ?wait that wait for it are answered. */
+/* An application settled or changed: requests with ?wait that wait for it are answered, in the next turn
+ * of the loop, so it may be called in the middle of a change. */
 void control_app_changed(struct control *control, struct app *app);
 /* A reload or shutdown that someone waits for has happened. r: of the reload. */
 void control_reloaded(struct control *control, int r);

@@ -16,7 +16,7 @@ struct event_follower;
 typedef void event_fn(void *user);
 
 int events_new(struct events **out, struct store *store);
-void events_free(struct events *events);
+void events_free(struct events *events);   /* nobody follows any more; NULL is fine */
 
 /* app: NULL for the supervisor's own. reason: NULL or a line. Returns the event's number. */
 uint64_t events_post(struct events *events, const char *app, uint32_t epoch, const char *event,

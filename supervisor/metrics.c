@@ -54,13 +54,16 @@ static void family(const struct metrics *m, const char *name, enum kind kind, co
 static void put_label(const struct metrics *m, const char *key, const char *value)
 {
 	fprintf(m->stream, "%s=\"", key);
-	for (; *value; value++)
-		if (*value == '\n')
-			fputs("\\n", m->stream);
-		else if (*value == '"' || *value == '\\')
-			fprintf(m->stream, "\\%c", *value);
-		else
-			fputc(*value, m->stream);
+	for (;;) {
+		size_t plain = strcspn(value, "\n\"\\");
+
+		fwrite(value, 1, plain, m->stream);
+		value += plain;
+		if (!*value)
+			break;
+		fprintf(m->stream, "\\%c", *value == '\n' ? 'n' : *value);
+		value++;
+	}
 	fputc('"', m->stream);
 }
 
@@ -69,7 +72,7 @@ static void put_app(const struct metrics *m, const char *name, enum kind kind, c
 {
 	fprintf(m->stream, "%s%s{", name, suffix(kind));
 	put_label(m, "app", app);
-	if (value) {
+	if (key && value) {
 		fputc(',', m->stream);
 		put_label(m, key, value);
 	}
