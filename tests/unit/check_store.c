@@ -465,9 +465,8 @@ START_TEST(what_changes_during_a_commit_is_in_the_next)
 	struct store_app *app = get(store, "kv");
 
 	touch(gate);
-	reserve(app, 1, 16);
 	incarnation(app, 2);
-	await_gate();
+	await_gate();   /* the row is in it */
 	reserve(app, 2, 32);
 	ck_assert_int_eq(store_app_incarnation(app, &(struct store_incarnation){
 		.epoch = 2, .ended_at = 9, .code = 7, .oom = -1 }), 0);
