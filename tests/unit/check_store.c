@@ -620,7 +620,8 @@ START_TEST(what_was_said_to_be_durable_is_there_after_a_kill)
 		ck_assert_uint_le(row.epoch, state.used);
 		ck_assert_uint_ge(row.epoch + 1, state.used);
 		ck_assert_int_eq(store_close(store, true), 0);
-		ck_assert_int_eq(ask_number("SELECT count(*) = max(epoch) OR count(*) >= 1000"
+		/* Each kill may have come between a state and its row, and old ones are pruned. */
+		ck_assert_int_eq(ask_number("SELECT count(*) + 20 >= max(epoch) OR count(*) >= 980"
 					    " FROM incarnation"), 1);
 	}
 }
