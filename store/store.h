@@ -65,9 +65,10 @@ struct store_found {
  *   other        cannot be opened, made or written */
 int store_open(struct store **out, const struct store_options *options, struct store_found *found);
 
-/* Starts the writer and the reader thread (all signals blocked in them). quick_check runs in the
- * writer once store_check() was called; a database that fails it is set aside and rebuilt from what
- * the loop last handed over, which store_health() then tells. */
+/* Starts the writer and the reader thread (all signals blocked in them). store_check() has quick_check
+ * run, once, in a thread that ends with it, so that no commit waits for it; a database that fails it
+ * is set aside by the writer and rebuilt from what it still gives and what the loop last handed over,
+ * which store_health() then tells. */
 int store_start(struct store *store);
 void store_check(struct store *store);
 
@@ -103,7 +104,8 @@ void store_app_state(const struct store_app *app, struct store_state *out);
 typedef void store_app_fn(struct store_app *app, void *user);
 void store_each_app(struct store *store, store_app_fn *fn, void *user);
 
-/* Hands over the state and marks the application dirty. */
+/* Hands over the state and marks the application dirty. A commit holds an application, its rows too,
+ * as handed over up to one moment. */
 void store_app_put(struct store_app *app, const struct store_state *state);
 
 /* One incarnation, a row keyed by (application, epoch). Strings are static, or the store's in what
@@ -128,7 +130,8 @@ struct store_incarnation {
  * never overwrites what is. -ENOMEM. */
 int store_app_incarnation(struct store_app *app, const struct store_incarnation *row);
 
-/* Rows handed over in the order of their epochs up to here are durable. 0: none yet in this run. */
+/* Rows handed over in the order of their epochs up to here are durable. 0: none yet in this run. Goes
+ * down to below a row that is handed over again, until that is durable as well. */
 uint32_t store_app_durable_through(const struct store_app *app);
 
 /* The restarts (rows whose `restart` is set) started since then, oldest first.
@@ -154,7 +157,9 @@ struct store_event {
 	const char *reason;   /* a line; NULL: none */
 };
 
-/* Gives the event its number and hands it over; strings are copied. When more than 65,536 wait for a
+/* Gives the event its number and hands it over; strings are copied. Numbers are reserved durably ahead,
+ * 10,000 at a time; once no disk has taken any for so long that they are spent, the clock gives them
+ * (microseconds), and they stay that large. When more than 65,536 wait for a
  * disk that does not take them, the oldest are dropped and counted. */
 void store_event(struct store *store, struct store_event *event);
 
@@ -203,7 +208,7 @@ struct store_view_info {
 	bool copied;             /* it was a private copy that could be read, see below */
 };
 /* Opens read-only as it is where that works, else a private copy of it and its WAL (in $TMPDIR,
- * unlinked by store_view_close()). Everything about a view blocks on the disk. */
+ * unlinked as soon as it is open). -EINVAL: of another version, or none of ours. -EUCLEAN: corrupt. Everything about a view blocks on the disk. */
 int store_view_open(struct store_view **out, const char *path, struct store_view_info *info);
 void store_view_close(struct store_view *view);
 typedef void store_view_app_fn(const char *name, const struct store_state *state,
