@@ -15,11 +15,12 @@ uuid()
 # Kills it once: the next has the next epoch.
 crash_once()
 {
-	local epoch
+	local epoch starts
 
 	epoch=$(last_epoch_in "$dir/a")
+	starts=$(starts_in "$dir/a")
 	kill -s KILL "$(stat_of a .pid)"
-	await_starts "$dir/a" $(($(starts_in "$dir/a") + 1))
+	await_starts "$dir/a" $((starts + 1))
 	await a up $((epoch + 1))
 }
 is_up_once_more()

@@ -10,7 +10,7 @@ application "done" { command = { "$crasher", "$dir/done", "0", "exit:0" }  resta
 application "never" { command = { "$crasher", "$dir/never", "0", "signal:11" }  restart = never  $at_once }
 application "missing" {
 	command = { "$dir/no-such-program" }
-	backoff { initial = 1h }
+	backoff { initial = 1h  max = 1h }
 }
 application "late" {
 	command = { "$notifier", "append", "$dir/late", "started" }
@@ -26,7 +26,7 @@ application "sick" {
 }
 application "waits" {
 	command = { "$crasher", "$dir/waits", "0", "exit:1" }
-	backoff { initial = 1h  jitter = 0.0 }
+	backoff { initial = 1h  max = 1h  jitter = 0.0 }
 }
 END
 cause_at_least()

@@ -24,8 +24,8 @@ for status in 0 9; do
 	unshare --pid --fork --mount-proc "$epochd" run --name "$instance" --runtime-dir "$runtime" \
 		--state-dir "$state" --restart never -- sh "$dir/orphans" "${comm:0:15}" "$status" \
 		>"$dir/out" 2>&1 || got=$?
-	expect_eq "$(cat "$dir/out")" "" "what is said as PID 1"
-	expect_eq "$got" "$status" "status of PID 1"
+	expect_eq "$got" "$status" "status of PID 1, which said '$(cat "$dir/out")';"
+	[ "$status" != 0 ] || expect_eq "$(cat "$dir/out")" "" "what is said as PID 1 when nothing is wrong"
 done
 got=0
 unshare --pid --fork --mount-proc "$epochd" run --name "$instance" --runtime-dir "$runtime" \

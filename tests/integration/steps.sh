@@ -42,6 +42,11 @@ until_fault()
 	expect_eq "$status" 137 "status of the supervisor, which never passed the point $1;"
 }
 
+wrote()
+{
+	[ "$(last_epoch_in "$dir/a")" = "$1" ]
+}
+
 # POINT COUNT
 point()
 {
@@ -50,9 +55,12 @@ point()
 	until_fault "$1"
 	start_epochd
 	await a up
+	await_that "what the application writes" wrote "$(stat_of a .epoch)"
 	check_counts a "$dir/a"
+	epoch=$(stat_of a .epoch)
 	kill -s KILL "$(stat_of a .pid)"
-	await a up $(($(last_epoch_in "$dir/a") + 1))
+	await a up $((epoch + 1))
+	await_that "the start of epoch $((epoch + 1))" wrote $((epoch + 1))
 	check_counts a "$dir/a"
 	stop_epochd
 }
@@ -78,6 +86,7 @@ point_of_recovery()
 	passed=$((passed + 1))
 	start_epochd
 	await a up
+	await_that "what the application writes" wrote "$(stat_of a .epoch)"
 	check_counts a "$dir/a"
 	expect_stat a .restarts.total "$([ "$2" = dead ] && echo 1 || echo 0)"
 	stop_epochd
@@ -109,4 +118,5 @@ wait_epochd
 expect_eq "$status" 137 "status of the supervisor at spawn_word_cancelled"
 start_epochd
 await a up
+await_that "what the application writes" wrote "$(stat_of a .epoch)"
 check_counts a "$dir/a"
