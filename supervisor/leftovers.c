@@ -294,7 +294,23 @@ static void kill_seen(const struct leftovers *leftovers, const struct seen *seen
 	close(pidfd);
 }
 
-/* *reaped: zombies of ours that are gone now. */
+/* A zombie may only be the first thread of a process whose others still end, with its files open.
+ * Ours are reaped, and counted in *reaped. */
+static bool is_gone(const struct leftovers *leftovers, const struct seen *seen, int *reaped)
+{
+	struct identity identity = { .pid = seen->pid, .start_ticks = seen->start_ticks };
+	int pidfd = identity_open(&identity, leftovers->kernel);
+	bool gone;
+
+	if (pidfd < 0)
+		return true;
+	gone = pidfd_is_dead(pidfd);
+	close(pidfd);
+	if (gone && seen->ppid == getpid() && waitpid(seen->pid, NULL, WNOHANG) > 0)
+		(*reaped)++;
+	return gone;
+}
+
 static int kill_attributed(const struct leftovers *leftovers, const struct pass *pass,
 			   pid_t *example, int *reaped)
 {
@@ -304,18 +320,12 @@ static int kill_attributed(const struct leftovers *leftovers, const struct pass 
 	for (i = 0; i < pass->count; i++) {
 		const struct seen *seen = &pass->seen[i];
 
-		if (seen->undecided && !seen->attributed) {
-			*example = seen->pid;
-			found++;
-		}
-		if (!seen->attributed)
+		if (!seen->attributed && !seen->undecided)
 			continue;
-		if (seen->zombie) {
-			if (seen->ppid == getpid() && waitpid(seen->pid, NULL, WNOHANG) > 0)
-				(*reaped)++;
+		if (seen->zombie && is_gone(leftovers, seen, reaped))
 			continue;
-		}
-		kill_seen(leftovers, seen);
+		if (seen->attributed)
+			kill_seen(leftovers, seen);
 		*example = seen->pid;
 		found++;
 	}
@@ -326,10 +336,15 @@ static int kill_in_cgroup(const struct leftovers *leftovers, const struct incarn
 			  pid_t *example)
 {
 	pid_t pids[16] = { 0 };
-	int n = cgroup_pids(id->cgroup, pids, ARRAY_SIZE(pids)), r;
+	int n, r = cgroup_is_populated(id->cgroup);
 
-	if (n <= 0)
+	if (r <= 0)
+		return r;
+	n = cgroup_pids(id->cgroup, pids, ARRAY_SIZE(pids));
+	if (n < 0)
 		return n;
+	if (n == 0)   /* the last one is amid its exit */
+		return 1;
 	r = cgroup_kill(id->cgroup, leftovers->kernel);
 	if (r < 0)
 		return r;
