@@ -379,6 +379,22 @@ int cgroup_pids(int cgroup, pid_t *pids, int most)
 	return r < 0 ? r : listing.count;
 }
 
+int cgroup_is_populated(int cgroup)
+{
+	int fd = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	char text[256];
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, text, sizeof text - 1);
+	close(fd);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	return strstr(text, "populated 1") != NULL;
+}
+
 static int kill_each(int cgroup)
 {
 	pid_t pids[1024];

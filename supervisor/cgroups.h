@@ -26,6 +26,9 @@ void cgroup_remove(struct cgroups *cgroups, const char *app);   /* if it is empt
 
 /* Pids in it and below (zombies are not). Count (at most `most` are written) or negative errno. */
 int cgroup_pids(int cgroup, pid_t *pids, int most);
+/* Whether anybody is in it or below, one that is only just ending included (cgroup_pids() passes over
+ * such a one, though it may still hold files and ports). 1, 0, or negative errno. */
+int cgroup_is_populated(int cgroup);
 /* SIGKILL to all in it and below. */
 int cgroup_kill(int cgroup, const struct kernel *kernel);
 /* 1, 0, or negative errno. */

@@ -20,6 +20,8 @@
 #define P_PIDFD 3
 #endif
 
+#define PF_EXITING 0x4   /* of the flags in /proc/PID/stat; since Linux 2.6 */
+
 int pidfd_signal(int pidfd, int signal)
 {
 	return syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0) < 0 ? -errno : 0;
@@ -86,6 +88,8 @@ static int parse_fields(struct process_stat *out, const char *at)
 	out->sid = (pid_t)value[6];
 	out->start_ticks = (uint64_t)value[22];
 	out->exit_code = (int)value[52];
+	/* Exec: there is memory (23), yet no end of the environment in it (51). */
+	out->environment_hidden = (value[9] & PF_EXITING) || (value[23] != 0 && value[51] == 0);
 	return 0;
 }
 

@@ -45,6 +45,7 @@ struct process_stat {
 	pid_t ppid, pgid, sid;
 	uint64_t start_ticks;
 	int exit_code;          /* as of wait(2); -1: not shown to us */
+	bool environment_hidden;   /* /proc/PID/environ is empty for now: amid its exec or exit */
 };
 int process_stat(struct process_stat *out, pid_t pid);
 #endif

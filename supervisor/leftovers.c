@@ -24,6 +24,7 @@ struct seen {
 	uint64_t start_ticks;
 	bool zombie;
 	bool attributed;
+	bool undecided;   /* counts as found, and lives: the next pass tells */
 };
 
 struct pass {
@@ -35,6 +36,11 @@ struct pass {
 static void pass_free(struct pass *pass)
 {
 	free(pass->seen);
+}
+
+static void free_text(char **text)
+{
+	free(*text);
 }
 
 static bool is_main(const struct leftovers *leftovers, pid_t pid)
@@ -149,56 +155,94 @@ static int look_below(struct pass *pass, pid_t parent)
 
 /* ---- whose is it ---- */
 
-/* The kernel's own copy of the environment at exec; a program may have overwritten it since, so what
- * is not found says nothing. */
-static bool has_token(pid_t pid, const char *token)
+enum mark { UNMARKED, MARKED, UNDECIDED };
+
+/* Bytes of its environment, as it was at exec, into text; negative: not ours to see, or gone. */
+static ssize_t read_environment(char *text, pid_t pid)
 {
-	static const char key[] = "EPOCHD_TOKEN=";
-	char path[40], *text, *at, *end;
-	bool has = false;
+	char path[40];
 	size_t size = 0;
-	ssize_t n;
+	ssize_t n = 0;
 	int fd;
 
-	if (!token || !*token)
-		return false;
 	snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return false;
-	text = malloc(ENVIRONMENT_MOST + 1);
-	while (text && size < ENVIRONMENT_MOST &&
+		return -errno;
+	while (size < ENVIRONMENT_MOST &&
 	       (n = read(fd, text + size, ENVIRONMENT_MOST - size)) > 0)
 		size += (size_t)n;
 	close(fd);
-	if (!text)
-		return false;
 	text[size] = '\0';
-	end = text + size;
-	for (at = text; at < end && !has; at += strlen(at) + 1)
-		has = strncmp(at, key, sizeof key - 1) == 0 &&
-		      strcmp(at + sizeof key - 1, token) == 0;
-	free(text);
-	return has;
+	return n < 0 && size == 0 ? -EIO : (ssize_t)size;
+}
+
+static bool text_has_token(const char *text, size_t size, const char *token)
+{
+	static const char key[] = "EPOCHD_TOKEN=";
+	const char *at;
+
+	for (at = text; at < text + size; at += strlen(at) + 1)
+		if (strncmp(at, key, sizeof key - 1) == 0 && strcmp(at + sizeof key - 1, token) == 0)
+			return true;
+	return false;
+}
+
+/* A program may have overwritten it, so what is not found says nothing. Amid an exec or exit it is
+ * empty for everyone, yet the process still holds its files and ports: that cannot be told yet. Read
+ * once more if the exec was over when we asked. */
+static enum mark mark_by_token(pid_t pid, const char *token)
+{
+	CLEANUP(free_text) char *text = NULL;
+	struct process_stat stat;
+	ssize_t size;
+	int tries;
+
+	if (!token || !*token)
+		return UNMARKED;
+	text = malloc(ENVIRONMENT_MOST + 1);
+	if (!text)
+		return UNDECIDED;
+	for (tries = 0; tries < 2; tries++) {
+		size = read_environment(text, pid);
+		if (size > 0)
+			return text_has_token(text, (size_t)size, token) ? MARKED : UNMARKED;
+		if (size == -EACCES || size == -EPERM || process_stat(&stat, pid) < 0)
+			return UNMARKED;
+		if (stat.environment_hidden)
+			return UNDECIDED;
+	}
+	return UNMARKED;
 }
 
 /* sid and pgid cannot be another's: a pid is not given out again while a session or group has it. */
-static bool is_marked(const struct leftovers *leftovers, const struct incarnation_id *id,
-		      const struct seen *seen)
+static enum mark mark_of(const struct leftovers *leftovers, const struct incarnation_id *id,
+			 const struct seen *seen)
 {
 	if (id->main > 0 && (seen->sid == id->main || seen->pgid == id->main))
-		return true;
+		return MARKED;
 	if (leftovers->sole && seen->ppid == getpid())
-		return true;
-	return !seen->zombie && has_token(seen->pid, id->token);
+		return MARKED;
+	return seen->zombie ? UNMARKED : mark_by_token(seen->pid, id->token);
+}
+
+static bool is_orphan(const struct seen *seen)
+{
+	return seen->ppid == getpid() || seen->ppid == 1;
 }
 
 static void attribute(const struct incarnation_id *id, struct pass *pass)
 {
 	size_t i;
 
-	for (i = 0; i < pass->count; i++)
-		pass->seen[i].attributed = is_marked(pass->leftovers, id, &pass->seen[i]);
+	for (i = 0; i < pass->count; i++) {
+		enum mark mark = mark_of(pass->leftovers, id, &pass->seen[i]);
+
+		pass->seen[i].attributed = mark == MARKED;
+		/* Only orphans: on a busy machine somebody is amid an exec at every look, and what
+		 * has a living parent here is found through that. */
+		pass->seen[i].undecided = mark == UNDECIDED && is_orphan(&pass->seen[i]);
+	}
 }
 
 static int by_pid(const void *left, const void *right)
@@ -250,8 +294,25 @@ static void kill_seen(const struct leftovers *leftovers, const struct seen *seen
 	close(pidfd);
 }
 
+/* A zombie may only be the first thread of a process whose others still end, with its files open.
+ * Ours are reaped, and counted in *reaped. */
+static bool is_gone(const struct leftovers *leftovers, const struct seen *seen, int *reaped)
+{
+	struct identity identity = { .pid = seen->pid, .start_ticks = seen->start_ticks };
+	int pidfd = identity_open(&identity, leftovers->kernel);
+	bool gone;
+
+	if (pidfd < 0)
+		return true;
+	gone = pidfd_is_dead(pidfd);
+	close(pidfd);
+	if (gone && seen->ppid == getpid() && waitpid(seen->pid, NULL, WNOHANG) > 0)
+		(*reaped)++;
+	return gone;
+}
+
 static int kill_attributed(const struct leftovers *leftovers, const struct pass *pass,
-			   pid_t *example)
+			   pid_t *example, int *reaped)
 {
 	int found = 0;
 	size_t i;
@@ -259,14 +320,12 @@ static int kill_attributed(const struct leftovers *leftovers, const struct pass 
 	for (i = 0; i < pass->count; i++) {
 		const struct seen *seen = &pass->seen[i];
 
-		if (!seen->attributed)
+		if (!seen->attributed && !seen->undecided)
 			continue;
-		if (seen->zombie) {
-			if (seen->ppid == getpid())
-				waitpid(seen->pid, NULL, WNOHANG);
+		if (seen->zombie && is_gone(leftovers, seen, reaped))
 			continue;
-		}
-		kill_seen(leftovers, seen);
+		if (seen->attributed)
+			kill_seen(leftovers, seen);
 		*example = seen->pid;
 		found++;
 	}
@@ -277,10 +336,15 @@ static int kill_in_cgroup(const struct leftovers *leftovers, const struct incarn
 			  pid_t *example)
 {
 	pid_t pids[16] = { 0 };
-	int n = cgroup_pids(id->cgroup, pids, ARRAY_SIZE(pids)), r;
+	int n, r = cgroup_is_populated(id->cgroup);
 
-	if (n <= 0)
+	if (r <= 0)
+		return r;
+	n = cgroup_pids(id->cgroup, pids, ARRAY_SIZE(pids));
+	if (n < 0)
 		return n;
+	if (n == 0)   /* the last one is amid its exit */
+		return 1;
 	r = cgroup_kill(id->cgroup, leftovers->kernel);
 	if (r < 0)
 		return r;
@@ -301,23 +365,16 @@ static struct incarnation_id without_reused_main(const struct incarnation_id *id
 	return checked;
 }
 
-int leftovers_kill(const struct leftovers *leftovers, const struct incarnation_id *id,
-		   pid_t *example)
+static int kill_below_us(const struct leftovers *leftovers, const struct incarnation_id *id,
+			 pid_t *example, int *reaped)
 {
 	CLEANUP(pass_free) struct pass pass = { .leftovers = leftovers };
-	struct incarnation_id checked;
 	size_t i, first;
-	int r;
+	int r = look_below(&pass, getpid());
 
-	if (id->cgroup >= 0)
-		return kill_in_cgroup(leftovers, id, example);
-	r = look_below(&pass, getpid());
-	if (r == -ENOTSUP)   /* CONFIG_PROC_CHILDREN is off */
-		return leftovers_kill_adopted(leftovers, id, example);
 	if (r < 0)
 		return r;
-	checked = without_reused_main(id);
-	attribute(&checked, &pass);
+	attribute(id, &pass);
 	/* Deeper and deeper below what is ours to kill; the list grows meanwhile. */
 	for (i = 0; i < pass.count && r == 0; i++) {
 		if (!pass.seen[i].attributed)
@@ -327,7 +384,27 @@ int leftovers_kill(const struct leftovers *leftovers, const struct incarnation_i
 		for (; first < pass.count; first++)
 			pass.seen[first].attributed = true;
 	}
-	return r < 0 ? r : kill_attributed(leftovers, &pass, example);
+	return r < 0 ? r : kill_attributed(leftovers, &pass, example, reaped);
+}
+
+int leftovers_kill(const struct leftovers *leftovers, const struct incarnation_id *id,
+		   pid_t *example)
+{
+	struct incarnation_id checked;
+	int r, reaped;
+
+	if (id->cgroup >= 0)
+		return kill_in_cgroup(leftovers, id, example);
+	checked = without_reused_main(id);
+	/* A parent that died while we looked has given its children to us after our own list was
+	 * read, and they are in neither. It was seen as a zombie then: once more without it. */
+	do {
+		reaped = 0;
+		r = kill_below_us(leftovers, &checked, example, &reaped);
+	} while (r == 0 && reaped > 0);
+	if (r == -ENOTSUP)   /* CONFIG_PROC_CHILDREN is off */
+		return leftovers_kill_adopted(leftovers, id, example);
+	return r;
 }
 
 int leftovers_kill_adopted(const struct leftovers *leftovers, const struct incarnation_id *id,
@@ -335,7 +412,7 @@ int leftovers_kill_adopted(const struct leftovers *leftovers, const struct incar
 {
 	CLEANUP(pass_free) struct pass pass = { .leftovers = leftovers };
 	struct incarnation_id checked;
-	int r;
+	int r, reaped = 0;
 
 	if (id->cgroup >= 0)
 		return kill_in_cgroup(leftovers, id, example);
@@ -345,7 +422,7 @@ int leftovers_kill_adopted(const struct leftovers *leftovers, const struct incar
 	checked = without_reused_main(id);
 	attribute(&checked, &pass);
 	attribute_descendants(&pass);
-	return kill_attributed(leftovers, &pass, example);
+	return kill_attributed(leftovers, &pass, example, &reaped);
 }
 
 /* ---- membership ---- */
@@ -378,7 +455,7 @@ bool incarnation_has(const struct leftovers *leftovers, const struct incarnation
 			return false;
 		seen = (struct seen){ .pid = at, .ppid = stat.ppid, .pgid = stat.pgid,
 				      .sid = stat.sid };
-		if (is_marked(leftovers, id, &seen))
+		if (mark_of(leftovers, id, &seen) == MARKED)
 			return true;
 		at = stat.ppid;
 	}

@@ -30,10 +30,11 @@ struct leftovers {
 };
 
 /* Looks once, kills (SIGKILL) what it finds, without waiting. The count found, 0: a pass found nothing.
- * *example: one of them, for the status. Zombies do not count; without a cgroup ours among them are
- * reaped (with one they are not looked for: who waits for all children of ours reaps them). Negative
- * errno when it could not look (then nothing is known). Fast when nothing is there: one read of
- * cgroup.procs, or of our own children. Never blocks. */
+ * *example: one of them, for the status; left as it is if none can be named. One amid its exec or exit
+ * counts as found: look again. Zombies do not count; without a cgroup ours among them are reaped (with
+ * one they are not looked for: who waits for all children of ours reaps them). Negative errno when it
+ * could not look (then nothing is known). Fast when nothing is there: one read of cgroup.events, or of
+ * our own children. Never blocks. */
 int leftovers_kill(const struct leftovers *leftovers, const struct incarnation_id *id,
 		   pid_t *example);
 

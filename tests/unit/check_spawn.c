@@ -29,7 +29,11 @@ static void set_up(void)
 {
 	const char *build = getenv("EPOCHD_BUILD");
 
-	snprintf(helper, sizeof helper, "%s/tests/lib/report_self", build ? build : ".");
+	char here[3000];   /* run by hand: from the build directory */
+
+	if (!build)
+		build = getcwd(here, sizeof here);
+	snprintf(helper, sizeof helper, "%s/tests/lib/report_self", build ? build : "");
 	signal(SIGPIPE, SIG_IGN);   /* before the spawner asks */
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGRTMIN + 3, SIG_IGN);
