@@ -1,8 +1,9 @@
 /* Inside of config_load(), for the files configuration*.c alone: one load in progress.
  *
  * The text of a file is cut into tokens first (configuration_text.c), because libconfuse lets
- * things pass that we must not: what is not closed, what is given twice, ${VAR}. What survives that is
- * parsed by libconfuse, which hands each value to the function that configuration_keys.c names for it. */
+ * things pass that we must not: what is not closed, what is given twice, ${VAR}. What survives that
+ * is parsed by libconfuse, which hands each value to the function that configuration_keys.c names
+ * for it. */
 #ifndef EPOCHD_CONFIGURATION_LOAD_H
 #define EPOCHD_CONFIGURATION_LOAD_H
 
