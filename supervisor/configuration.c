@@ -225,8 +225,8 @@ int load_line_of(const struct load *load, enum scope scope, const char *name)
 	return given ? given->line : 0;
 }
 
-/* libconfuse calls us with a section and an option; the way back leads through what it takes for the
- * place of the option's value. */
+/* libconfuse calls us with a section and an option; the way back leads through what it takes for
+ * the place of the option's value. */
 static struct load *load_of(cfg_t *cfg)
 {
 	return container_of(cfg->opts[0].simple_value.string, struct load, scratch);
@@ -370,8 +370,8 @@ static void check_name(struct load *load, enum scope scope)
 {
 	if (!config_name_is_good(load->title))
 		mistake_at(load, load->section_line, scope, NULL,
-			   "expected a name of letters, digits, \"_\", \".\" and \"-\", at most 63, "
-			   "the first neither \".\" nor \"-\"");
+			   "expected a name of letters, digits, \"_\", \".\" and \"-\", at most "
+			   "63, the first neither \".\" nor \"-\"");
 }
 
 static void check_command(struct load *load, const struct app_config *app)
@@ -433,8 +433,8 @@ static void check_app(struct load *load, struct app_config *app)
 	app->line = load->section_line;
 }
 
-/* Of libconfuse: a section with a title is whole. It is taken from the tree, so that a second one of
- * that name is not merged with it, and that no tree of a thousand sections comes into being. */
+/* Of libconfuse: a section with a title is whole. It is taken from the tree, so that a second one
+ * of that name is not merged with it, and that no tree of a thousand sections comes into being. */
 static int on_section(cfg_t *cfg, cfg_opt_t *opt)
 {
 	struct load *load = load_of(cfg);
@@ -511,7 +511,8 @@ static void fill_options(struct load *load, cfg_opt_t options[SCOPES][OPTIONS_MA
 					.flags = CFGF_MULTI |
 						 (config_sections[inner].titled ? CFGF_TITLE : 0),
 					.subopts = options[inner],
-					.validcb = config_sections[inner].titled ? on_section : NULL,
+					.validcb = config_sections[inner].titled ? on_section
+										 : NULL,
 				};
 	}
 }
@@ -788,8 +789,8 @@ static void check_outputs(struct load *load, size_t *sorted)
 
 		if (is->output.file && strcmp(was->output.file, is->output.file) == 0)
 			mistake_in(load, file_of(load, is), is->line,
-				   "application \"%.90s\": output file: expected a file of its own, "
-				   "not that of \"%.90s\"", is->name, was->name);
+				   "application \"%.90s\": output file: expected a file of its "
+				   "own, not that of \"%.90s\"", is->name, was->name);
 	}
 }
 

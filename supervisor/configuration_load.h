@@ -1,8 +1,9 @@
 /* Inside of config_load(), for the files configuration*.c alone: one load in progress.
  *
- * The text of a file is cut into tokens first (configuration_text.c), because libconfuse lets things
- * pass that we must not: what is not closed, what is given twice, ${VAR}. What survives that is parsed
- * by libconfuse, which hands each value to the function that configuration_keys.c names for it. */
+ * The text of a file is cut into tokens first (configuration_text.c), because libconfuse lets
+ * things pass that we must not: what is not closed, what is given twice, ${VAR}. What survives that
+ * is parsed by libconfuse, which hands each value to the function that configuration_keys.c names
+ * for it. */
 #ifndef EPOCHD_CONFIGURATION_LOAD_H
 #define EPOCHD_CONFIGURATION_LOAD_H
 
@@ -107,17 +108,17 @@ struct load {
 	struct mistake *mistakes;
 	size_t mistake_count;
 	cfg_t *root;            /* libconfuse's, while it parses */
-	struct account *accounts;       /* looked up already: a thousand applications are one user */
+	struct account *accounts;       /* looked up already: a thousand may share one */
 	size_t account_count;
 };
 
-/* A place for one more at the end of *array, all zero; NULL (and load->r) when there is no memory. */
+/* A place for one more at the end of *array, all zero; NULL (and load->r) without memory. */
 void *load_grow(struct load *load, void *array, size_t *count, size_t size);
 char *load_strdup(struct load *load, const char *text);   /* likewise */
 void load_append(struct load *load, char ***list, const char *text);
 int load_line_of(const struct load *load, enum scope scope, const char *name);
 
-/* Names a mistake: at FILE:LINE, in what is being read, of that key (NULL: of the section itself). */
+/* Names a mistake at FILE:LINE, in what is being read, of that key (NULL: of the section). */
 void mistake_at(struct load *load, int line, enum scope scope, const char *key,
 		const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* The same without a subject. file: its place in config->files. */

@@ -351,8 +351,8 @@ static bool same_word(const struct walk *walk, size_t i, size_t j)
 	       memcmp(walk->text->bytes + a->start, walk->text->bytes + b->start, a->length) == 0;
 }
 
-/* True if it stands in this section already, which is told. libconfuse would let the later value win,
- * and merge the sections. */
+/* True if it stands in this section already, which is told. libconfuse would let the later value
+ * win, and merge the sections. */
 static bool given_twice(struct walk *walk, size_t i)
 {
 	struct open *open = &walk->open[walk->depth];
@@ -416,7 +416,8 @@ static size_t walk_value(struct walk *walk, size_t i)
 		char text[80];
 
 		name_of(walk, i, text, sizeof text);
-		mistake_at(walk->load, t->line, scope, text, "expected a section: %s { ... }", text);
+		mistake_at(walk->load, t->line, scope, text, "expected a section: %s { ... }",
+			   text);
 		drop(walk, i, behind);
 	} else if (!key_find(scope, name, t->length)) {
 		unknown(walk, i, scope);
@@ -440,9 +441,10 @@ static void note_title(struct walk *walk)
 			open = &walk->open[d];
 	walk->load->title = NULL;
 	if (open) {
-		size_t length = open->title_length < sizeof walk->title - 1 ? open->title_length
-									    : sizeof walk->title - 1;
+		size_t length = open->title_length;
 
+		if (length > sizeof walk->title - 1)
+			length = sizeof walk->title - 1;
 		memcpy(walk->title, walk->text->bytes + open->title, length);
 		walk->title[length] = '\0';
 		walk->load->title = walk->title;
@@ -507,8 +509,8 @@ static size_t walk_section(struct walk *walk, size_t i)
 	return behind_brace(walk, title + 1);
 }
 
-/* Whether i is followed by a brace, with a title or without. A title stands in the same line: behind
- * a line end it is rather the next statement, and this one lacks its value. */
+/* Whether i is followed by a brace, with a title or without. A title stands in the same line:
+ * behind a line end it is rather the next statement, and this one lacks its value. */
 static bool opens_section(const struct walk *walk, size_t i)
 {
 	const struct token *t = token(walk, i), *next = token(walk, i + 1);

@@ -189,7 +189,7 @@ static int parse_id(const char *text, uint32_t *id)
 	uint64_t number;
 
 	if (!*text || strspn(text, "0123456789") != strlen(text) ||
-	    config_parse_size(text, &number) < 0 || number >= UINT32_MAX)   /* (uid_t)-1 is nobody */
+	    config_parse_size(text, &number) < 0 || number >= UINT32_MAX)   /* -1 is nobody */
 		return -EINVAL;
 	*id = (uint32_t)number;
 	return 0;
@@ -214,10 +214,13 @@ static const char *parse_principal(const char *value, struct principal *principa
 		principal->id = account.uid;
 		free_account(&account);
 	}
-	return r < 0 ? "the name of a user of this system, uid:N, group:NAME, gid:N or \"*\"" : NULL;
+	if (r < 0)
+		return "the name of a user of this system, uid:N, group:NAME, gid:N or \"*\"";
+	return NULL;
 }
 
-const char *store_principal(struct load *load, const struct key *key, const char *value, void *field)
+const char *store_principal(struct load *load, const struct key *key, const char *value,
+			    void *field)
 {
 	struct config *config = load->config;
 	size_t *count = strcmp(key->name, "read") == 0 ? &config->control.read_count

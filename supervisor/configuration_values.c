@@ -250,7 +250,8 @@ int config_parse_listen(const char *text)
 
 bool config_name_is_good(const char *name)
 {
-	static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";
+	static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ" "abcdefghijklmnopqrstuvwxyz"
+				    "_0123456789";
 	size_t length = strlen(name);
 
 	if (length < 1 || length > 63 || !strchr(first, name[0]))
