@@ -103,15 +103,19 @@ static void on_exited(EV_P_ ev_io *w, int revents)
 	app_exited(container_of(w, struct app, exited));
 }
 
+/* By the monotonic clock: libev's own time is the wall's, and that jumps. */
+bool app_loop_was_away(const struct app *app)
+{
+	return clock_now() - app->deadline_at > NS_PER_S;
+}
+
 /* A deadline says that something did not happen in time. If the loop itself was away for more than a
  * second (SIGSTOP, a suspended machine), nobody had that time: it moves by as much. */
 static bool deadline_is_real(struct app *app)
 {
-	double late = ev_now(app->epochd->loop) - app->deadline_at;
-
-	if (late <= 1.0 || app->state == APP_BACKOFF || app->state == APP_SWEEPING)
+	if (!app_loop_was_away(app) || app->state == APP_BACKOFF || app->state == APP_SWEEPING)
 		return true;
-	app_set_deadline(app, (int64_t)(late * (double)NS_PER_S));
+	app_set_deadline(app, clock_now() - app->deadline_at);
 	return false;
 }
 
@@ -132,7 +136,7 @@ void app_set_deadline(struct app *app, int64_t ns)
 	double after = ns > 0 ? clock_seconds(ns) : 0.;
 
 	ev_timer_stop(app->epochd->loop, &app->deadline);
-	app->deadline_at = ev_now(app->epochd->loop) + after;
+	app->deadline_at = clock_now() + (ns > 0 ? ns : 0);
 	ev_timer_set(&app->deadline, after, 0.);
 	ev_timer_start(app->epochd->loop, &app->deadline);
 }

@@ -454,7 +454,7 @@ static void go_on_after_end(struct app *app)
 		close(app->pidfd);
 		app->pidfd = -1;
 	}
-	app->gone_since = ev_now(app->epochd->loop);
+	app->gone_since = clock_now();
 	app->sweep_delay = 0.001;
 	app_sweep(app);
 }

@@ -91,6 +91,7 @@ integration_tests = \
 	tests/integration/intensity.sh \
 	tests/integration/lost.sh \
 	tests/integration/nginx.sh \
+	tests/integration/no_room.sh \
 	tests/integration/output.sh \
 	tests/integration/policies.sh \
 	tests/integration/postgres.sh \
