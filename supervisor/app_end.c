@@ -145,8 +145,7 @@ static void close_process(struct app *app)
 	ev_timer_stop(app->epochd->loop, &app->watched);
 	app_clear_deadline(app);
 	if (app->pidfd >= 0) {
-		if (!app->adopted)
-			exit_reap(app->identity.pid, app->pidfd);
+		exit_reap(app->identity.pid, app->pidfd);   /* if it is our child */
 		close(app->pidfd);
 		pids_remove(app->epochd->pids, app->identity.pid);
 	}
@@ -194,6 +193,9 @@ void app_exited(struct app *app)
 		ev_io_stop(app->epochd->loop, &app->exited);
 		return;
 	}
+	/* What it said last comes first: MAINPID= of a daemon whose first process ends right after it. */
+	if (app->notify && pidfd_is_dead(app->pidfd))
+		notify_drain(app->notify);
 	r = exit_peek(app->identity.pid, app->pidfd, app->epochd->kernel, &end);
 	if (r == -EAGAIN)
 		return;
@@ -295,14 +297,35 @@ void app_cannot_be_killed(struct app *app)
 	app_set_deadline(app, NS_PER_S);
 }
 
-/* Kill, and look again until a pass finds nothing. */
-void app_sweep(struct app *app)
+/* A main process whose end was recorded before it was gone: the supervisor was killed in between. */
+static bool main_still_lives(struct app *app, pid_t *example)
+{
+	if (app->pidfd < 0)
+		return false;
+	if (!pidfd_is_dead(app->pidfd)) {
+		pidfd_signal(app->pidfd, SIGKILL);
+		*example = app->identity.pid;
+		return true;
+	}
+	close(app->pidfd);
+	app->pidfd = -1;
+	return false;
+}
+
+static int kill_leftovers(struct app *app, pid_t *example)
 {
 	struct incarnation_id id = app_incarnation(app);
 	struct leftovers leftovers = app_leftovers(app);
+
+	return app->adopted ? leftovers_kill_adopted(&leftovers, &id, example) :
+			      leftovers_kill(&leftovers, &id, example);
+}
+
+/* Kill, and look again until a pass finds nothing. */
+void app_sweep(struct app *app)
+{
 	pid_t example = 0;
-	int found = app->adopted ? leftovers_kill_adopted(&leftovers, &id, &example) :
-				   leftovers_kill(&leftovers, &id, &example);
+	int found = main_still_lives(app, &example) ? 1 : kill_leftovers(app, &example);
 
 	FAULT(left_behind_killed);
 	if (found == 0) {
@@ -414,7 +437,8 @@ void app_decide(struct app *app)
 	app->active = false;
 	app->gone_since = 0;
 	app->identity.pid = 0;
-	app->restart_cause = app->end.cause;
+	app->restart_cause = app->uncounted ? EP_NO_CAUSE : app->end.cause;
+	app->uncounted = false;
 	app_clear_deadline(app);
 	if (!app->is_old_news)
 		tell_end(app);

@@ -33,7 +33,7 @@ static void start_timed_out(struct app *app)
 
 void app_on_deadline(struct app *app)
 {
-	if (app->active && app->pidfd >= 0 && app->gone_since) {
+	if (app->pidfd >= 0 && app->gone_since && app->state != APP_SWEEPING) {
 		app_exited(app);   /* how it ended may be known by now */
 		return;
 	}
@@ -139,7 +139,8 @@ static void change_main(struct app *app, pid_t pid)
 		return;
 	}
 	ev_io_stop(app->epochd->loop, &app->exited);
-	pids_remove(app->epochd->pids, app->identity.pid);   /* it is reaped like any orphan */
+	pids_remove(app->epochd->pids, app->identity.pid);
+	exit_reap(app->identity.pid, app->pidfd);   /* if it lives on: like any orphan, later */
 	close(app->pidfd);
 	app->pidfd = pidfd;
 	app->adopted = true;
@@ -151,6 +152,9 @@ static void change_main(struct app *app, pid_t pid)
 		entry->pidfd_inode = app->identity.pidfd_inode;
 	}
 	app_watch_process(app);
+	/* Ours as soon as its parent ends: how it ended is then asked before it is reaped. */
+	if (pids_add(app->epochd->pids, pid, app_child_exited, app) < 0)
+		log_error(-ENOMEM, "app %s: out of memory", app->config->name);
 	log_notice(0, "app %s epoch %u: its main process is %d now", app->config->name, app->epoch,
 		   (int)pid);
 	app_fill_incarnation(app, app->epoch, NULL);

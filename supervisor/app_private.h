@@ -51,6 +51,7 @@ struct app {
 	enum found found;            /* by app_recover(), for app_resume() */
 	bool removed;                /* not configured any more: goes when it is down */
 	bool again;                  /* start the next as soon as this one is gone, whatever the policy */
+	bool uncounted;              /* that next start is none of the restarts: it was stopped before */
 	bool waiting;                /* for another application; see groups.c */
 	bool awaits_epochs;          /* to become durable */
 	bool adopted;                /* not our child */
@@ -120,6 +121,7 @@ uint64_t app_post(struct app *app, const char *event, const char *reason);
 void app_try_start(struct app *app);
 void app_spawn(struct app *app);             /* the incarnation that the spawn word names */
 void app_watch_process(struct app *app);     /* its pidfd, in `pidfd` */
+void app_child_exited(void *app);            /* for pids_add() */
 void app_is_up(struct app *app, const char *reason);
 void app_open_notify(struct app *app);
 void app_open_output(struct app *app);
@@ -147,6 +149,8 @@ bool group_lets(struct app *app);            /* may it start now? otherwise it w
 void group_failed(struct app *app);          /* its end takes others down */
 void group_is_up(struct app *app);           /* those who wait for it */
 void group_is_down(struct app *app);
+void group_forget(struct app *app);          /* it goes: nobody is held by it any more */
+void group_retry(struct epochd *epochd);     /* those who wait */
 void shutdown_step(struct epochd *epochd);   /* ends what no running one needs */
 
 

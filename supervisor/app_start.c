@@ -167,7 +167,7 @@ static void on_spawned(int r, const char *step, void *user)
 		app_is_up(app, NULL);
 }
 
-static void on_child(void *owner)
+void app_child_exited(void *owner)
 {
 	app_exited(owner);
 }
@@ -269,7 +269,7 @@ void app_spawn(struct app *app)
 		entry->pid = app->identity.pid;
 	}
 	FAULT(identity_in_ledger);
-	pids_add(app->epochd->pids, app->identity.pid, on_child, app);
+	pids_add(app->epochd->pids, app->identity.pid, app_child_exited, app);
 	app_watch_process(app);
 	app_move(app, APP_STARTING, NULL);
 	if (app->config->start_timeout)   /* without readiness: of its exec, which may hang */

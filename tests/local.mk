@@ -95,6 +95,7 @@ integration_tests = \
 	tests/integration/output.sh \
 	tests/integration/policies.sh \
 	tests/integration/postgres.sh \
+	tests/integration/random_asks.sh \
 	tests/integration/redis.sh \
 	tests/integration/reload.sh \
 	tests/integration/run_as_init.sh \
