@@ -2,6 +2,7 @@
 
 #include "store/private.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -306,6 +307,8 @@ int store_restarts_since(struct store *store, int64_t since, store_restart_fn *f
 	struct store_app *app;
 	const char *name;
 	int r;
+	/* Another thread writes through this connection once it is started. */
+	assert(!store->started);
 	CLEANUP(sql_rewind) sqlite3_stmt *stmt =
 		sql_query(&store->sql, SQL_RESTARTS_SINCE, &r, "i", since);
 
@@ -326,6 +329,7 @@ int store_last_incarnation(struct store *store, const char *app, struct store_in
 {
 	int r;
 
+	assert(!store->started);   /* as above */
 	sql_page_free(&store->last_page);
 	r = sql_page_incarnations(&store->sql, app, 0, 1, &store->last_page);
 	if (r < 0 || !store->last_page.count)
@@ -340,6 +344,7 @@ int store_last_ended(struct store *store, const char *app, struct store_incarnat
 	enum { LOOK_AT = 20 };
 	int r;
 
+	assert(!store->started);   /* as above */
 	sql_page_free(&store->last_page);
 	r = sql_page_incarnations(&store->sql, app, 0, LOOK_AT, &store->last_page);
 	for (size_t i = 0; r >= 0 && i < store->last_page.count; i++)

@@ -76,6 +76,7 @@ struct app {
 	uint32_t end_epoch;          /* 0: none yet */
 	int64_t ended_at;            /* CLOCK_REALTIME, ns */
 	enum ep_cause restart_cause; /* what the next start is counted under; EP_NO_CAUSE: no restart */
+	uint32_t remembered;         /* restarts up to this epoch are in `history` */
 	unsigned failures;           /* in a row */
 	struct history *history;
 	int64_t forgiven_at, since;  /* CLOCK_REALTIME, ns */
@@ -150,4 +151,8 @@ void shutdown_step(struct epochd *epochd);   /* ends what no running one needs *
 struct found_at_start;
 int app_recover(struct app *app, const struct found_at_start *at_start);
 void app_resume(struct app *app);
+enum ep_cause app_cause_named(const char *name);
+/* A restart of before this supervisor, for the last hour and day and for intensity; epochs must grow. */
+void app_remember_restart(struct app *app, uint32_t epoch, int64_t started_at, enum ep_cause cause);
+void app_remember_ledger(struct app *app);
 #endif

@@ -25,7 +25,7 @@
 #include "supervisor/recovery.h"
 
 /* Of the name in a row of the store; what is not a cause of ours is unseen. */
-static enum ep_cause cause_named(const char *name)
+enum ep_cause app_cause_named(const char *name)
 {
 	for (int i = EP_CRASHED; name && i < EP_CAUSES; i++)
 		if (strcmp(name, ep_cause_name((enum ep_cause)i)) == 0)
@@ -35,7 +35,7 @@ static enum ep_cause cause_named(const char *name)
 
 static struct ep_end end_of_row(const struct store_incarnation *row)
 {
-	struct ep_end end = { .cause = cause_named(row->cause) };
+	struct ep_end end = { .cause = app_cause_named(row->cause) };
 
 	if (row->signal > 0) {
 		end.kind = EP_END_SIGNAL;
@@ -107,9 +107,9 @@ static void end_in_store(struct app *app, const struct store_incarnation *row)
 static int last_of_store(struct app *app, const struct found_at_start *at_start)
 {
 	struct store_incarnation row;
-	int r = store_last_incarnation(app->epochd->store, app->config->name, &row);
 
-	if (r <= 0)
+	if (at_start->running ||
+	    store_last_incarnation(app->epochd->store, app->config->name, &row) <= 0)
 		return 0;
 	if (row.cause) {
 		remember_end(app, row.epoch, end_of_row(&row), row.ended_at);
@@ -184,10 +184,8 @@ static void redo(struct app *app, uint64_t fence)
 }
 
 /* Entries beyond the fence were prepared and never begun; the others go to the store once more. */
-static void take_incarnations(struct app *app, uint32_t known)
+static void take_incarnations(struct app *app)
 {
-	int64_t mono = clock_now(), real = clock_real();
-
 	for (int i = 0; i < LEDGER_INCARNATIONS; i++) {
 		struct ledger_incarnation *entry = &app->ledger->incarnation[i];
 		/* Acquire, with the release in ledger_incarnation_add(). */
@@ -201,10 +199,31 @@ static void take_incarnations(struct app *app, uint32_t known)
 		app_fill_incarnation(app, epoch, NULL);
 		if (ledger_incarnation_has_ended(entry, &end) && epoch > app->end_epoch)
 			remember_end(app, epoch, end, entry->ended_at);
-		if (entry->restart && epoch > known)
-			history_add(&app->history, mono - (real - entry->started_at),
-				    policy_counts((enum ep_cause)entry->restart),
-				    app->config->intensity.restarts);
+	}
+}
+
+void app_remember_restart(struct app *app, uint32_t epoch, int64_t started_at, enum ep_cause cause)
+{
+	int64_t age = clock_real() - started_at;
+
+	if (epoch <= app->remembered)
+		return;
+	app->remembered = epoch;
+	history_add(&app->history, clock_now() - (age > 0 ? age : 0),
+		    policy_counts(cause) && started_at >= app->forgiven_at,
+		    app->config->intensity.restarts);
+}
+
+/* Those that the store did not have yet. In order: each is remembered once. */
+void app_remember_ledger(struct app *app)
+{
+	for (uint32_t epoch = app->epoch > LEDGER_INCARNATIONS ? app->epoch - LEDGER_INCARNATIONS : 1;
+	     epoch && epoch <= app->epoch; epoch++) {
+		struct ledger_incarnation *entry = ledger_incarnation_find(app->ledger, epoch);
+
+		if (entry && entry->restart && entry->restart < EP_CAUSES)
+			app_remember_restart(app, epoch, entry->started_at,
+					     (enum ep_cause)entry->restart);
 	}
 }
 
@@ -283,7 +302,8 @@ static enum found what_was_found(struct app *app, uint64_t fence)
 	return app->pidfd >= 0 ? FOUND_ALIVE : FOUND_LOST;
 }
 
-static void recover_from_words(struct app *app, const struct store_state *state)
+static void recover_from_words(struct app *app, const struct found_at_start *at_start,
+			       const struct store_state *state)
 {
 	/* Acquire, with the release in app_fence() of the supervisor before us. */
 	uint64_t fence = atomic_load_explicit(&app->registry->fence, memory_order_acquire);
@@ -292,9 +312,9 @@ static void recover_from_words(struct app *app, const struct store_state *state)
 	app->epoch = ep_fence_epoch(fence);
 	redo(app, fence);
 	raise_totals(app, state);
-	if (store_last_ended(app->epochd->store, app->config->name, &row) > 0)
+	if (!at_start->running && store_last_ended(app->epochd->store, app->config->name, &row) > 0)
 		remember_end(app, row.epoch, end_of_row(&row), row.ended_at);
-	take_incarnations(app, state->used);
+	take_incarnations(app);
 	app->found = what_was_found(app, fence);
 	if (app->epoch < state->used) {   /* no registry of ours is behind its store */
 		app->epoch = state->used;
@@ -328,7 +348,7 @@ int app_recover(struct app *app, const struct found_at_start *at_start)
 		log_error(0, "app %s: its registry is set aside: %s", app->config->name, why);
 	}
 	if (r == 0 && !at_start->ledger_fresh) {
-		recover_from_words(app, &state);
+		recover_from_words(app, at_start, &state);
 		return 0;
 	}
 	if (r == 0) {   /* a registry without its ledger tells the epoch, but not what runs */

@@ -17,11 +17,9 @@
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
 #include "supervisor/fault.h"
-#include "supervisor/history.h"
 #include "supervisor/ledger.h"
 #include "supervisor/log.h"
 #include "supervisor/output.h"
-#include "supervisor/policy.h"
 
 /* ---- the directory ---- */
 
@@ -143,35 +141,18 @@ static void add_unconfigured(struct ledger_record *record, void *user)
 	add_app(it->epochd, it->at_start, config->apps[0], true);
 }
 
-struct restarts {
-	struct epochd *epochd;
-	int64_t mono, real;
-};
-
 static void remember_restart(struct store_app *stored, uint32_t epoch, int64_t started_at,
 			     const char *restart, void *user)
 {
-	struct restarts *now = user;
-	struct app *app = epochd_app(now->epochd, store_app_name(stored));
-	int64_t age = now->real - started_at;
-	bool counts = strcmp(restart, ep_cause_name(EP_ASKED)) &&
-		      strcmp(restart, ep_cause_name(EP_RECONFIGURED)) &&
-		      strcmp(restart, ep_cause_name(EP_GROUP)) &&
-		      strcmp(restart, ep_cause_name(EP_BOOT));
+	struct app *app = epochd_app(user, store_app_name(stored));
 
-	(void)epoch;
-	if (!app)
-		return;
-	if (started_at < app->forgiven_at)
-		counts = false;
-	history_add(&app->history, now->mono - (age > 0 ? age : 0), counts,
-		    app->config->intensity.restarts);
+	if (app)
+		app_remember_restart(app, epoch, started_at, app_cause_named(restart));
 }
 
 int recovery_look(struct epochd *epochd, const struct found_at_start *at_start)
 {
 	struct unconfigured unconfigured = { epochd, at_start };
-	struct restarts now = { epochd, clock_now(), clock_real() };
 	int r;
 
 	for (size_t i = 0; i < epochd->config->app_count; i++) {
@@ -182,8 +163,11 @@ int recovery_look(struct epochd *epochd, const struct found_at_start *at_start)
 	if (!at_start->ledger_fresh)
 		ledger_each(epochd->ledger, add_unconfigured, &unconfigured);
 	each_name(at_start->directory, clean_if_unknown, epochd);
-	return store_restarts_since(epochd->store, now.real - 24 * 3600 * NS_PER_S, remember_restart,
-				    &now);
+	r = store_restarts_since(epochd->store, clock_real() - 24 * 3600 * NS_PER_S,
+				 remember_restart, epochd);
+	for (size_t i = 0; i < epochd->app_count; i++)
+		app_remember_ledger(epochd->apps[i]);
+	return r;
 }
 
 void recovery_go_on(struct epochd *epochd)

@@ -16,6 +16,7 @@ struct found_at_start {
 	bool clean;             /* the last run ended clean */
 	bool same_boot;
 	bool ledger_fresh;      /* the ledger tells nothing */
+	bool running;           /* the loop turns: the store may not be read (a reload adds one) */
 	uint32_t highest;       /* epoch ever reserved in the instance, as the segments say */
 };
 
