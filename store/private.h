@@ -95,6 +95,7 @@ struct store {
 	size_t bucket_count, app_count;
 	struct word *words;            /* see intern() */
 	bool started, check_started;
+	bool held;             /* the writer is not woken for now */
 	pthread_t writer, reader, checker;
 	struct store_incarnation last; /* of store_last_incarnation() */
 	struct page last_page;

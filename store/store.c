@@ -151,7 +151,24 @@ static void handed_over(struct store *store)
 {
 	store->handed++;
 	store->kicked = true;
-	pthread_cond_signal(&store->work);
+	if (!store->held)
+		pthread_cond_signal(&store->work);
+}
+
+void store_hold(struct store *store)
+{
+	pthread_mutex_lock(&store->lock);
+	store->held = true;
+	pthread_mutex_unlock(&store->lock);
+}
+
+void store_let_go(struct store *store)
+{
+	pthread_mutex_lock(&store->lock);
+	store->held = false;
+	if (store->kicked)
+		pthread_cond_signal(&store->work);
+	pthread_mutex_unlock(&store->lock);
 }
 
 void store_app_put(struct store_app *app, const struct store_state *state)

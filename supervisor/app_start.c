@@ -103,7 +103,10 @@ static void open_cgroup(struct app *app)
 			  "session and token only", app->config->name);
 	if (app->cgroup < 0)
 		app->cgroup = -1;
-	app->oom_kills = app->cgroup >= 0 ? cgroup_oom_kills(app->cgroup) : -1;
+	app->oom_kills = app->cgroup >= 0 && !app->epochd->no_oom_counts ?
+			 cgroup_oom_kills(app->cgroup) : -1;
+	if (app->oom_kills == -ENOTSUP)
+		app->epochd->no_oom_counts = true;
 }
 
 static int make_token(char token[static 40])
