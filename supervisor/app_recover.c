@@ -491,8 +491,10 @@ static void it_is_over(struct app *app, enum ep_cause cause)
  * before us saw does not hold for this one, which would have nothing to do. */
 static void start_for_run(struct app *app)
 {
-	if (app->fatal)
+	if (app->fatal) {
 		app->forgiven_at = clock_real();
+		history_forgive(app->history);
+	}
 	app->wanted = true;
 	app->fatal = false;
 	if (app->found == FOUND_ENDED && !policy_restarts(app->config, &app->end))

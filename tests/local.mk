@@ -79,6 +79,7 @@ integration_tests = \
 	tests/integration/adopt.sh \
 	tests/integration/check_file.sh \
 	tests/integration/child-stands-alone.sh \
+	tests/integration/daemon.sh \
 	tests/integration/disk_full.sh \
 	tests/integration/epochctl_completion.sh \
 	tests/integration/epochctl_errors.sh \

@@ -52,3 +52,24 @@ done
 status=0
 wait "$runner" || status=$?
 expect_eq "$status" 5 "status after the signals"
+
+# What a person stopped, or what was given up, is the business of that run: the next one has its program.
+background "${run[@]}" -- sleep 3600 2>"$dir/err"
+runner=$!
+is_up()
+{
+	[ "$(stat_of "$instance" .state 2>/dev/null)" = up ]
+}
+await_that "the program" is_up
+ctl stop "$instance" >/dev/null
+status=0
+wait "$runner" || status=$?
+expect_eq "$status" 143 "status after a stop"
+ends_with 3 sh -c 'exit 3'
+for turn in 1 2; do
+	: >"$dir/tries"
+	status=0
+	"${run[@]}" -- sh -c 'echo x >>"$1"; exit 4' sh "$dir/tries" 2>"$dir/err" || status=$?
+	expect_eq "$status" 4 "status of what is given up, turn $turn"
+done
+expect_eq "$(wc -l <"$dir/tries")" 6 "tries after it was given up before"
