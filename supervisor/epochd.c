@@ -330,7 +330,7 @@ static int make_paths(struct epochd *epochd, const struct epochd_options *option
 
 static bool can_write(const char *directory)
 {
-	return directory && directory_make(directory, 0755) == 0 && access(directory, W_OK) == 0;
+	return directory && directory_make(directory, 0700) == 0 && access(directory, W_OK) == 0;
 }
 
 static int make_directories(struct epochd *epochd)
@@ -534,7 +534,20 @@ static void go_on(struct epochd *epochd)
 
 /* ---- end ---- */
 
-static int free_all(struct epochd *epochd, bool clean)
+static void remove_runtime(const struct epochd *epochd)
+{
+	static const char *const names[] = { "notify", "output" };
+	char path[4200];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof path, "%s/%s", epochd->runtime_dir, names[i]);
+		rmdir(path);
+	}
+	if (strcmp(epochd->runtime_dir, epochd->state_dir) != 0)
+		rmdir(epochd->runtime_dir);
+}
+
+static void free_all(struct epochd *epochd, bool clean)
 {
 	int r;
 
@@ -555,12 +568,13 @@ static int free_all(struct epochd *epochd, bool clean)
 	spawner_free(epochd->spawner);
 	pids_free(epochd->pids);
 	ledger_close(epochd->ledger);
-	if (clean && r == 0 && epochd->segment_dir) {
+	/* Under the locks: a supervisor that comes now must not lose what it has just made. */
+	if (clean && r == 0 && epochd->locks) {
 		locks_remove(epochd->locks);
 		rmdir(epochd->segment_dir);
+		remove_runtime(epochd);
 	}
 	locks_release(epochd->locks);
-	return r;
 }
 
 static void free_rest(struct epochd *epochd)
@@ -576,19 +590,6 @@ static void free_rest(struct epochd *epochd)
 	free(epochd->runtime_dir);
 	free(epochd->state_dir);
 	free(epochd->config_file);
-}
-
-static void remove_runtime(const struct epochd *epochd)
-{
-	static const char *const names[] = { "notify", "output" };
-	char path[4200];
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		snprintf(path, sizeof path, "%s/%s", epochd->runtime_dir, names[i]);
-		rmdir(path);
-	}
-	if (strcmp(epochd->runtime_dir, epochd->state_dir) != 0)
-		rmdir(epochd->runtime_dir);
 }
 
 int epochd_run(struct config *config, const char *file, bool conf_d,
@@ -627,8 +628,7 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 	signals_free(signals);
 	if (epochd.terminal)
 		run_leave_terminal();
-	if (free_all(&epochd, r == 0) == 0 && r == 0)
-		remove_runtime(&epochd);
+	free_all(&epochd, r == 0);
 	upward_close(epochd.upward);
 	ev_loop_destroy(epochd.loop);
 	free_rest(&epochd);
