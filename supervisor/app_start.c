@@ -163,8 +163,9 @@ static void on_spawned(int r, const char *step, void *user)
 	}
 	if (r < 0)
 		return;   /* it is about to exit: pidfd */
-	/* Off the path of the restart: /proc is slow. */
-	if (identity_complete(&app->identity) == 0 && entry)
+	/* Off the path of the restart, and not at all where the inode says it all: /proc is slow, also
+	 * when the process ends. */
+	if (!app->identity.pidfd_inode && identity_complete(&app->identity) == 0 && entry)
 		entry->start_ticks = app->identity.start_ticks;
 	if (app->state == APP_STARTING && app->config->readiness == READINESS_NONE)
 		app_is_up(app, NULL);

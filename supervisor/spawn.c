@@ -25,7 +25,8 @@ enum {
 	GUARD_SIZE = 4096,
 	STACK_SIZE = 32 << 10,
 	ROOM_SIZE = 128 << 10,   /* enough for most; larger ones are made for the one time */
-	POOL_MOST = 8,
+	POOL_MOST = 64,
+	POOL_AT_REST = 4,        /* kept when nothing is under way: each holds a few pages */
 	SLOTS = 32,              /* children that may share our table at once */
 	LOW_MOST = 255,          /* a descriptor above is too far up for a small table */
 };
@@ -307,6 +308,8 @@ static void on_before_sleep(EV_P_ ev_prepare *w, int revents)
 
 	(void)revents;
 	(void)loop;
+	while (!spawner->under_way && spawner->pooled > POOL_AT_REST)
+		munmap(spawner->pool[--spawner->pooled], ROOM_SIZE);
 	for (int i = 0; spawner->slots_used > 0 && i < SLOTS; i++) {
 		struct spawn *user = spawner->slot_user[i];
 		uint32_t shared = TABLE_SHARED;
