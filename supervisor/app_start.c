@@ -160,6 +160,7 @@ static void on_spawned(int r, const char *step, void *user)
 	}
 	if (r < 0)
 		return;   /* it is about to exit: pidfd */
+	app->has_run = true;
 	/* Off the path of the restart: /proc is slow. */
 	if (identity_complete(&app->identity) == 0 && entry)
 		entry->start_ticks = app->identity.start_ticks;
