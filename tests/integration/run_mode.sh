@@ -88,3 +88,17 @@ status=0
 expect_eq "$status" 1 "status when it cannot listen"
 [ ! -e "/dev/shm/epochd-$(id -u)-$instance" ] || fail "a start that failed left its segments"
 expect_eq "$(ls -A "$runtime")" "" "what is left in the runtime directory"
+
+# On a terminal: ^Z stops the program and epochd with it, so that the shell has the terminal again; `fg` lets
+# both go on, and the program reads what is typed; ^C is the program's.
+steps()
+{
+	printf '%s\t%s\n' "$@"
+}
+status=0
+EXPECT=$(steps 'P> ' "type ${run[*]} --restart never -- sh -c 'echo u\"\"p; read x; echo got-\$x; exit 3'" \
+	up suspend Stopped 'type fg' 'exit 3' 'type word' got-word 'type echo status-$?' status-3 \
+	"type ${run[*]} -- sh -c 'echo u\"\"p; exec sleep 3600'" up interrupt 'P> ' 'type echo ended-$?' \
+	ended-130 'type exit') PS1='P> ' /usr/bin/python3 "$EPOCHD_SOURCE/tests/lib/terminal.py" 400 \
+	/bin/bash --norc -i >"$dir/terminal" 2>&1 || status=$?
+expect_eq "$status" 0 "status on a terminal, which showed $(cat "$dir/terminal");"
