@@ -41,7 +41,7 @@ static const char usage[] =
 	"Without -c: /etc/epochd/epochd.conf as root, else $XDG_CONFIG_HOME/epochd/epochd.conf,\n"
 	"and conf.d/*.conf beside it.\n"
 	"\n"
-	"  -c FILE              configuration, see epochd.conf(5)\n"
+	"  -c, --config FILE    configuration, see epochd.conf(5)\n"
 	"  --instance NAME      several run side by side under different names\n"
 	"  --runtime-dir DIR    for control.sock; also EPOCHD_RUNTIME_DIR\n"
 	"  --state-dir DIR      for epochd.db; also EPOCHD_STATE_DIR\n"
