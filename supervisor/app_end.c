@@ -323,10 +323,12 @@ static bool is_beyond_intensity(const struct app *app)
 
 static void give_up(struct app *app)
 {
+	bool asks = !app->epochd->run_mode;   /* there, nobody is left to be asked */
+
 	app->fatal = true;
-	app_move(app, APP_FATAL, "%u restarts within %g s are used up: mend it, then epochctl reset %s",
+	app_move(app, APP_FATAL, "%u restarts within %g s are used up%s%s",
 		 app->config->intensity.restarts, clock_seconds(app->config->intensity.within),
-		 app->config->name);
+		 asks ? ": mend it, then epochctl reset " : "", asks ? app->config->name : "");
 	log_error(0, "app %s epoch %u: fatal: %s", app->config->name, app->epoch, app->reason);
 	run_ended(app);
 }
@@ -389,6 +391,15 @@ static void tell_end(struct app *app)
 		log_notice(0, "app %s epoch %u: %s", app->config->name, app->end_epoch, how);
 }
 
+/* A command that is not there: whoever typed it is waiting to hear that. What did run once may come
+ * back, while it is being replaced, say. */
+static bool is_typed_wrong(const struct app *app)
+{
+	return app->epochd->run_mode && !app->has_run &&
+	       (app->exec_error == -ENOENT || app->exec_error == -EACCES ||
+		app->exec_error == -ENOTDIR || app->exec_error == -ENOEXEC);
+}
+
 void app_decide(struct app *app)
 {
 	app->active = false;
@@ -410,7 +421,8 @@ void app_decide(struct app *app)
 		/* A shutdown that the supervisor before us did not live to finish. */
 		app->restart_cause = EP_NO_CAUSE;
 		app_try_start(app);
-	} else if (!policy_restarts(app->config, &app->end) || app->epochd->told_to_end) {
+	} else if (!policy_restarts(app->config, &app->end) || app->epochd->told_to_end ||
+		   is_typed_wrong(app)) {
 		stay_down(app);
 	} else {
 		restart_after_failure(app);

@@ -65,6 +65,7 @@ struct app {
 	struct spawn *spawn;         /* exec under way */
 	int exec_error;              /* negative errno, and the step */
 	const char *exec_step;
+	bool has_run;                /* under this supervisor, in whatever epoch */
 	enum ep_cause ending;        /* why we end it; EP_NO_CAUSE: we do not */
 	int64_t started_at, up_at;   /* CLOCK_REALTIME, ns */
 	int64_t up_since;            /* CLOCK_MONOTONIC, ns; of `starting` until it is up */

@@ -74,6 +74,8 @@ struct epochd {
 	ev_timer still_stopping;
 	bool changed;                   /* upward has not been told yet */
 
+	bool runtime_is_private;        /* below the segment directory, and made by us: see paths.h */
+	bool untouched;                 /* the last run ended clean, and nothing was started since */
 	bool shutting_down;
 	bool done;                      /* all is down: the loop ends */
 	bool run_mode;                  /* `epochd run` */

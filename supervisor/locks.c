@@ -120,8 +120,9 @@ static int lock_file(int fd, const char *directory)
 			break;
 		wait_a_little();
 	}
-	return log_error(-EBUSY, "directory %s: epochd with pid %ld holds it already", directory,
-			 holder);
+	log_error(0, "directory %s: epochd with pid %ld holds it already: another one beside it needs "
+		  "another --instance", directory, holder);
+	return -EBUSY;
 }
 
 /* The holder before us may have unlinked it while we waited. */

@@ -90,6 +90,7 @@ integration_tests = \
 	tests/integration/groups.sh \
 	tests/integration/intensity.sh \
 	tests/integration/lost.sh \
+	tests/integration/manuals.sh \
 	tests/integration/nginx.sh \
 	tests/integration/output.sh \
 	tests/integration/policies.sh \
