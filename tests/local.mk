@@ -24,11 +24,15 @@ unit_tests = \
 	tests/unit/check_ctl_text \
 	tests/unit/check_events \
 	tests/unit/check_fence \
+	tests/unit/check_history \
 	tests/unit/check_identity \
+	tests/unit/check_ledger \
 	tests/unit/check_leftovers \
 	tests/unit/check_notify \
 	tests/unit/check_output \
 	tests/unit/check_paths \
+	tests/unit/check_policy \
+	tests/unit/check_registry \
 	tests/unit/check_report \
 	tests/unit/check_spawn \
 	tests/unit/check_store \
@@ -36,6 +40,7 @@ unit_tests = \
 
 check_PROGRAMS += $(unit_tests)
 EXTRA_DIST += \
+	%D%/unit/directory.h \
 	%D%/unit/fake.h \
 	%D%/unit/hold_answers.py \
 	%D%/unit/unit.h
