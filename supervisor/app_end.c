@@ -260,6 +260,7 @@ void app_lost(struct app *app, struct ep_end end)
 	app_fill_incarnation(app, app->epoch, detail_of(app, detail, sizeof detail));
 	app->gone_since = ev_now(app->epochd->loop);
 	app->sweep_delay = 0.001;
+	app->told_stuck = false;
 	app_sweep(app);
 }
 
@@ -277,11 +278,13 @@ static void tell_stuck(struct app *app, int found, pid_t example)
 			 (int)example, stat.comm, stat.state, app->epoch);
 	else
 		snprintf(reason, sizeof reason, "what epoch %u left behind is not gone yet", app->epoch);
-	if (!app->reason || strcmp(app->reason, reason) != 0) {
-		if (ev_now(app->epochd->loop) - app->gone_since > 5.0)
-			log_error(0, "app %s epoch %u: %s", app->config->name, app->epoch, reason);
-		app_move(app, APP_SWEEPING, "%s", reason);
+	if (!app->told_stuck && ev_now(app->epochd->loop) - app->gone_since > 5.0) {
+		log_error(found < 0 ? found : 0, "app %s epoch %u: %s", app->config->name, app->epoch,
+			  reason);
+		app->told_stuck = true;
 	}
+	if (!app->reason || strcmp(app->reason, reason) != 0)
+		app_move(app, APP_SWEEPING, "%s", reason);
 }
 
 /* Kill, and look again until a pass finds nothing. */
@@ -329,11 +332,23 @@ static void give_up(struct app *app)
 	run_ended(app);
 }
 
+/* In words, with what it was that could not be started. */
+static void describe_end(const struct app *app, char *text, size_t size)
+{
+	char detail[240];
+	const char *more = detail_of(app, detail, sizeof detail);
+
+	if (more && app->end.cause == EP_START_FAILED)
+		snprintf(text, size, "start failed: %s", more);
+	else
+		app_describe_end(&app->end, text, size);
+}
+
 static void back_off(struct app *app, int64_t delay)
 {
-	char how[128];
+	char how[256];
 
-	app_describe_end(&app->end, how, sizeof how);
+	describe_end(app, how, sizeof how);
 	app_move(app, APP_BACKOFF, "%s", how);
 	app->retry_at = clock_real() + delay;
 	app_set_deadline(app, delay);
@@ -361,9 +376,9 @@ static void restart_after_failure(struct app *app)
 
 static void stay_down(struct app *app)
 {
-	char how[128];
+	char how[256];
 
-	app_describe_end(&app->end, how, sizeof how);
+	describe_end(app, how, sizeof how);
 	app->restart_cause = EP_NO_CAUSE;   /* a stop followed by a start is no restart */
 	app_move(app, APP_STOPPED, "%s", how);
 	run_ended(app);
@@ -371,15 +386,12 @@ static void stay_down(struct app *app)
 
 static void tell_end(struct app *app)
 {
-	char how[256], detail[240];
-	const char *more = detail_of(app, detail, sizeof detail);
+	char how[256];
 	/* An end for good is no error of ours to tell: whoever started it gets its status. */
 	bool bad = policy_counts(app->end.cause) && policy_is_failure(&app->end) &&
 		   (policy_restarts(app->config, &app->end) || app->end.cause == EP_START_FAILED);
 
-	app_describe_end(&app->end, how, sizeof how);
-	if (more && app->end.cause == EP_START_FAILED)
-		snprintf(how, sizeof how, "start failed: %s", more);
+	describe_end(app, how, sizeof how);
 	app_post(app, "ended", how);
 	if (bad)
 		log_error(0, "app %s epoch %u: %s", app->config->name, app->end_epoch, how);

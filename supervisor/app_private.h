@@ -94,6 +94,7 @@ struct app {
 	double deadline_at;          /* ev time that `deadline` was meant for; see deadline_is_real() */
 	double sweep_delay;
 	double gone_since;           /* ev time its process ended; for what cannot be killed */
+	bool told_stuck;             /* that it takes long to be gone */
 };
 
 /* app.c */

@@ -456,6 +456,7 @@ static void go_on_after_end(struct app *app)
 	}
 	app->gone_since = ev_now(app->epochd->loop);
 	app->sweep_delay = 0.001;
+	app->told_stuck = false;
 	app_sweep(app);
 }
 

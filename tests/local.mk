@@ -82,6 +82,7 @@ tests_lib_report_self_LDADD =
 
 integration_tests = \
 	tests/integration/adopt.sh \
+	tests/integration/cgroup_renewed.sh \
 	tests/integration/check_file.sh \
 	tests/integration/child-stands-alone.sh \
 	tests/integration/disk_full.sh \
@@ -91,6 +92,7 @@ integration_tests = \
 	tests/integration/epochctl_show.sh \
 	tests/integration/epochctl_status.sh \
 	tests/integration/epochctl_verbs.sh \
+	tests/integration/faults.sh \
 	tests/integration/forker.sh \
 	tests/integration/groups.sh \
 	tests/integration/intensity.sh \
@@ -103,6 +105,7 @@ integration_tests = \
 	tests/integration/reload.sh \
 	tests/integration/run_as_init.sh \
 	tests/integration/run_mode.sh \
+	tests/integration/schema.sh \
 	tests/integration/second_instance.sh \
 	tests/integration/shutdown.sh \
 	tests/integration/slow_fsync.sh \
