@@ -22,15 +22,19 @@ unit_tests = \
 	tests/unit/check_ctl_explain \
 	tests/unit/check_ctl_offline \
 	tests/unit/check_ctl_text \
+	tests/unit/check_environment \
 	tests/unit/check_events \
 	tests/unit/check_fence \
 	tests/unit/check_history \
 	tests/unit/check_identity \
 	tests/unit/check_ledger \
 	tests/unit/check_leftovers \
+	tests/unit/check_locks \
+	tests/unit/check_log \
 	tests/unit/check_notify \
 	tests/unit/check_output \
 	tests/unit/check_paths \
+	tests/unit/check_pids \
 	tests/unit/check_policy \
 	tests/unit/check_registry \
 	tests/unit/check_report \
