@@ -269,6 +269,7 @@ void app_lost(struct app *app, struct ep_end end)
 	app_fill_incarnation(app, app->epoch, detail_of(app, detail, sizeof detail));
 	app->gone_since = clock_now();
 	app->sweep_delay = 0.001;
+	app->told_stuck = false;
 	app_sweep(app);
 }
 
@@ -286,11 +287,13 @@ static void tell_stuck(struct app *app, int found, pid_t example)
 			 (int)example, stat.comm, stat.state, app->epoch);
 	else
 		snprintf(reason, sizeof reason, "what epoch %u left behind is not gone yet", app->epoch);
-	if (!app->reason || strcmp(app->reason, reason) != 0) {
-		if (clock_now() - app->gone_since > 5 * NS_PER_S)
-			log_error(0, "app %s epoch %u: %s", app->config->name, app->epoch, reason);
-		app_move(app, app->state, "%s", reason);
+	if (!app->told_stuck && clock_now() - app->gone_since > 5 * NS_PER_S) {
+		log_error(found < 0 ? found : 0, "app %s epoch %u: %s", app->config->name, app->epoch,
+			  reason);
+		app->told_stuck = true;
 	}
+	if (!app->reason || strcmp(app->reason, reason) != 0)
+		app_move(app, app->state, "%s", reason);
 }
 
 void app_cannot_be_killed(struct app *app)

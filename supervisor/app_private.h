@@ -97,6 +97,7 @@ struct app {
 	int64_t deadline_at;         /* CLOCK_MONOTONIC, ns: when `deadline` or `watched` is due */
 	double sweep_delay;
 	int64_t gone_since;          /* CLOCK_MONOTONIC, ns: its process was seen ended; 0: it was not */
+	bool told_stuck;             /* that it takes long to be gone */
 };
 
 /* app.c */

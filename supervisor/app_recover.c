@@ -490,6 +490,7 @@ static void go_on_after_end(struct app *app)
 	}
 	app->gone_since = clock_now();
 	app->sweep_delay = 0.001;
+	app->told_stuck = false;
 	app_sweep(app);
 }
 
