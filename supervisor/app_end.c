@@ -271,6 +271,7 @@ void app_lost(struct app *app, struct ep_end end)
 	app_fill_incarnation(app, app->epoch, detail_of(app, detail, sizeof detail));
 	app->gone_since = clock_now();
 	app->sweep_delay = 0.001;
+	app->told_stuck = false;
 	app_sweep(app);
 }
 
@@ -288,11 +289,13 @@ static void tell_stuck(struct app *app, int found, pid_t example)
 			 (int)example, stat.comm, stat.state, app->epoch);
 	else
 		snprintf(reason, sizeof reason, "what epoch %u left behind is not gone yet", app->epoch);
-	if (!app->reason || strcmp(app->reason, reason) != 0) {
-		if (clock_now() - app->gone_since > 5 * NS_PER_S)
-			log_error(0, "app %s epoch %u: %s", app->config->name, app->epoch, reason);
-		app_move(app, app->state, "%s", reason);
+	if (!app->told_stuck && clock_now() - app->gone_since > 5 * NS_PER_S) {
+		log_error(found < 0 ? found : 0, "app %s epoch %u: %s", app->config->name, app->epoch,
+			  reason);
+		app->told_stuck = true;
 	}
+	if (!app->reason || strcmp(app->reason, reason) != 0)
+		app_move(app, app->state, "%s", reason);
 }
 
 void app_cannot_be_killed(struct app *app)
@@ -359,10 +362,12 @@ static bool is_beyond_intensity(const struct app *app)
 
 static void give_up(struct app *app)
 {
+	bool asks = !app->epochd->run_mode;   /* there, nobody is left to be asked */
+
 	app->fatal = true;
-	app_move(app, APP_FATAL, "%u restarts within %g s are used up: mend it, then epochctl reset %s",
+	app_move(app, APP_FATAL, "%u restarts within %g s are used up%s%s",
 		 app->config->intensity.restarts, clock_seconds(app->config->intensity.within),
-		 app->config->name);
+		 asks ? ": mend it, then epochctl reset " : "", asks ? app->config->name : "");
 	log_error(0, "app %s epoch %u: fatal: %s", app->config->name, app->epoch, app->reason);
 	run_ended(app);
 }
@@ -436,6 +441,15 @@ static void tell_end(struct app *app)
 		log_notice(0, "app %s epoch %u: %s", app->config->name, app->end_epoch, how);
 }
 
+/* A command that is not there: whoever typed it is waiting to hear that. What did run once may come
+ * back, while it is being replaced, say. */
+static bool is_typed_wrong(const struct app *app)
+{
+	return app->epochd->run_mode && !app->has_run &&
+	       (app->exec_error == -ENOENT || app->exec_error == -EACCES ||
+		app->exec_error == -ENOTDIR || app->exec_error == -ENOEXEC);
+}
+
 void app_decide(struct app *app)
 {
 	app->active = false;
@@ -458,7 +472,8 @@ void app_decide(struct app *app)
 		/* A shutdown that the supervisor before us did not live to finish. */
 		app->restart_cause = EP_NO_CAUSE;
 		app_try_start(app);
-	} else if (!policy_restarts(app->config, &app->end) || app->epochd->told_to_end) {
+	} else if (!policy_restarts(app->config, &app->end) || app->epochd->told_to_end ||
+		   is_typed_wrong(app)) {
 		stay_down(app);
 	} else {
 		restart_after_failure(app);

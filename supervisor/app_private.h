@@ -66,6 +66,7 @@ struct app {
 	struct spawn *spawn;         /* exec under way */
 	int exec_error;              /* negative errno, and the step */
 	const char *exec_step;
+	bool has_run;                /* under this supervisor, in whatever epoch */
 	bool no_room;                /* for it in the system (EAGAIN, ENOMEM, EMFILE): not its fault */
 	enum ep_cause ending;        /* why we end it; EP_NO_CAUSE: we do not */
 	int64_t started_at, up_at;   /* CLOCK_REALTIME, ns */
@@ -96,6 +97,7 @@ struct app {
 	int64_t deadline_at;         /* CLOCK_MONOTONIC, ns: when `deadline` or `watched` is due */
 	double sweep_delay;
 	int64_t gone_since;          /* CLOCK_MONOTONIC, ns: its process was seen ended; 0: it was not */
+	bool told_stuck;             /* that it takes long to be gone */
 };
 
 /* app.c */

@@ -60,13 +60,26 @@ static void raise_totals(struct app *app, const struct store_state *state)
 					      memory_order_relaxed);
 }
 
-static void take_state(struct app *app, const struct store_state *state)
+/* With `epochd run` a person says anew that it shall run, and after a clean end that what was is over:
+ * otherwise one that was fatal or stopped would never be started, and nobody be told. */
+static void want_anew(struct app *app, const struct found_at_start *at_start)
+{
+	app->wanted = true;
+	if (at_start->clean || app->fatal)
+		app->forgiven_at = clock_real();
+	app->fatal = false;
+}
+
+static void take_state(struct app *app, const struct found_at_start *at_start,
+		       const struct store_state *state)
 {
 	app->wanted = state->wanted && !app->removed;
 	app->fatal = state->fatal;
 	app->reserved = state->reserved;
 	app->forgiven_at = state->forgiven_at;
 	app->since = state->since;
+	if (app->epochd->run_mode && !app->removed)
+		want_anew(app, at_start);
 }
 
 static void remember_end(struct app *app, uint32_t epoch, struct ep_end end, int64_t ended_at)
@@ -189,7 +202,7 @@ static void take_wish(struct app *app)
 {
 	uint64_t wish = app->ledger->wish;
 
-	if (!(wish & LEDGER_WISH))
+	if (!(wish & LEDGER_WISH) || app->epochd->run_mode)   /* see want_anew() */
 		return;
 	app->wanted = (wish & LEDGER_WISH_STARTED) && !app->removed;
 	app->fatal = wish & LEDGER_WISH_FATAL;
@@ -315,7 +328,7 @@ static enum found what_was_found(struct app *app, uint64_t fence)
 	word = atomic_load_explicit(&app->ledger->spawn, memory_order_acquire);
 	find_process(app, word);
 	if (state == EP_DOWN || state == EP_FATAL) {
-		app->fatal = app->fatal || state == EP_FATAL;
+		app->fatal = app->fatal || (state == EP_FATAL && !app->epochd->run_mode);
 		remember_end(app, app->epoch, ep_fence_end(fence),
 			     entry && entry->ended_at ? entry->ended_at : clock_real());
 		return FOUND_ENDED;
@@ -359,7 +372,7 @@ int app_recover(struct app *app, const struct found_at_start *at_start)
 		return log_error(r, "app %s: no room for it in the ledger (%s)", app->config->name,
 				 epochd->segment_dir);
 	store_app_state(app->stored, &state);
-	take_state(app, &state);
+	take_state(app, at_start, &state);
 	app->cgroup = cgroup_open(epochd->cgroups, app->config->name);
 	if (app->cgroup < 0)
 		app->cgroup = -1;
@@ -477,6 +490,7 @@ static void go_on_after_end(struct app *app)
 	}
 	app->gone_since = clock_now();
 	app->sweep_delay = 0.001;
+	app->told_stuck = false;
 	app_sweep(app);
 }
 
@@ -487,16 +501,9 @@ static void it_is_over(struct app *app, enum ep_cause cause)
 	app_lost(app, (struct ep_end){ .cause = cause });
 }
 
-/* `epochd run` is itself what a person asks for: a stop, an end for good or a giving up that a supervisor
- * before us saw does not hold for this one, which would have nothing to do. */
+/* An end for good that a supervisor before us saw, and was killed: this run is a new one. */
 static void start_for_run(struct app *app)
 {
-	if (app->fatal) {
-		app->forgiven_at = clock_real();
-		history_forgive(app->history);
-	}
-	app->wanted = true;
-	app->fatal = false;
 	if (app->found == FOUND_ENDED && !policy_restarts(app->config, &app->end))
 		app->again = app->uncounted = true;
 }

@@ -163,6 +163,7 @@ static void on_spawned(int r, const char *step, void *user)
 	}
 	if (r < 0)
 		return;   /* it is about to exit: pidfd */
+	app->has_run = true;
 	/* Off the path of the restart, and not at all where the inode says it all: /proc is slow, also
 	 * when the process ends. */
 	if (!app->identity.pidfd_inode && identity_complete(&app->identity) == 0 && entry)
@@ -348,6 +349,7 @@ static void begin_next(struct app *app)
 	open_cgroup(app);
 	app_open_output(app);
 	app->started_at = clock_real();
+	FAULT(prepared);
 	if (make_token(token) < 0 ||
 	    !ledger_incarnation_add(app->ledger, app->epoch + 1, app->started_at, cause)) {
 		hold(app);

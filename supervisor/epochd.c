@@ -318,6 +318,7 @@ static int make_paths(struct epochd *epochd, const struct epochd_options *option
 		return log_error(-EPERM, "%s: choose a --runtime-dir", runtime);
 	if (r < 0 && !epochd->run_mode)
 		return log_error(r, "no state directory: choose one with --state-dir");
+	epochd->runtime_is_private = is_private;
 	epochd->runtime_dir = paths_of_instance(runtime, config->instance, NULL);
 	epochd->state_dir = r < 0 ? NULL : paths_of_instance(state, config->instance, NULL);
 	if (asprintf(&epochd->segment_dir, "%s/epochd-%u-%s", config->segment_directory,
@@ -333,13 +334,30 @@ static bool can_write(const char *directory)
 	return directory && directory_make(directory, 0700) == 0 && access(directory, W_OK) == 0;
 }
 
+static int choose_state_dir(struct epochd *epochd)
+{
+	if (can_write(epochd->state_dir))
+		return 0;
+	if (!epochd->run_mode)
+		return log_error(-EACCES, "state directory %s: choose another with --state-dir",
+				 epochd->state_dir);
+	log_error(0, "no writable state directory: epochs last as long as %s does",
+		  epochd->runtime_dir);
+	free(epochd->state_dir);
+	epochd->state_dir = strdup(epochd->runtime_dir);
+	return epochd->state_dir ? 0 : -ENOMEM;
+}
+
 static int make_directories(struct epochd *epochd)
 {
 	char notify[4200], output[4200];
-	int r = directory_make(epochd->runtime_dir, 0755);
+	int r = choose_state_dir(epochd);
 
 	snprintf(notify, sizeof notify, "%s/notify", epochd->runtime_dir);
 	snprintf(output, sizeof output, "%s/output", epochd->runtime_dir);
+	if (r < 0)
+		return r;
+	r = directory_make(epochd->runtime_dir, 0755);
 	if (r == 0)
 		r = directory_make(notify, 0711);
 	if (r == 0)
@@ -347,15 +365,6 @@ static int make_directories(struct epochd *epochd)
 	if (r < 0)
 		return log_error(r, "runtime directory %s: choose another with --runtime-dir",
 				 epochd->runtime_dir);
-	if (!can_write(epochd->state_dir)) {
-		if (!epochd->run_mode)
-			return log_error(-EACCES, "state directory %s: choose another with --state-dir",
-					 epochd->state_dir);
-		log_notice(0, "no writable state directory: epochs last as long as %s does",
-			   epochd->runtime_dir);
-		free(epochd->state_dir);
-		epochd->state_dir = strdup(epochd->runtime_dir);
-	}
 	r = directory_make(epochd->segment_dir, 0755);
 	if (r < 0)
 		return log_error(r, "segment directory %s cannot be used", epochd->segment_dir);
@@ -417,6 +426,8 @@ static int open_store(struct epochd *epochd, struct found_at_start *at_start)
 	at_start->clean = found.last_clean && !found.created;
 	at_start->same_boot = found.last_boot_id &&
 			      strcmp(found.last_boot_id, epochd->boot_id) == 0;
+	if (found.created)
+		epochd->highest_lost = at_start->highest;
 	if (found.created && !at_start->highest)
 		at_start->clean = true;   /* the very first run: nothing was used */
 	return 0;
@@ -505,6 +516,7 @@ static int start(struct epochd *epochd, const struct epochd_options *options)
 	at_start.highest = recovery_highest(epochd->segments);
 	init_watchers(epochd);
 	r = open_store(epochd, &at_start);
+	epochd->untouched = r == 0 && at_start.clean;
 	if (r == 0)
 		r = open_ledger(epochd, &at_start);
 	if (r == 0)
@@ -522,6 +534,7 @@ static int start(struct epochd *epochd, const struct epochd_options *options)
 
 static void go_on(struct epochd *epochd)
 {
+	epochd->untouched = false;
 	events_post(epochd->events, NULL, 0, "started", NULL);
 	if (!cgroups_path(epochd->cgroups) && !epochd->run_mode)
 		epochd_warn(epochd, "no_cgroup", "no writable cgroup2: what an application leaves "
@@ -543,8 +556,13 @@ static void remove_runtime(const struct epochd *epochd)
 		snprintf(path, sizeof path, "%s/%s", epochd->runtime_dir, names[i]);
 		rmdir(path);
 	}
-	if (strcmp(epochd->runtime_dir, epochd->state_dir) != 0)
+	if (strcmp(epochd->runtime_dir, epochd->state_dir) == 0)
+		return;
+	rmdir(epochd->runtime_dir);
+	if (epochd->runtime_is_private) {   /* in shared memory, which we leave as we found it */
+		*strrchr(epochd->runtime_dir, '/') = '\0';
 		rmdir(epochd->runtime_dir);
+	}
 }
 
 static void free_all(struct epochd *epochd, bool clean)
@@ -601,6 +619,7 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 				 .run_mode = options->run_mode, .kernel = &kernel,
 				 .instance_option = options->instance,
 				 .started_at = clock_real() };
+	bool clean;
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);   /* every write says so itself; before the spawner looks what is */
@@ -628,7 +647,9 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 	signals_free(signals);
 	if (epochd.terminal)
 		run_leave_terminal();
-	free_all(&epochd, r == 0);
+	/* A start that failed leaves nothing either, unless something was there before. */
+	clean = r == 0 || epochd.untouched;
+	free_all(&epochd, clean);
 	upward_close(epochd.upward);
 	ev_loop_destroy(epochd.loop);
 	free_rest(&epochd);

@@ -43,6 +43,7 @@ struct epochd {
 	char uuid[40];
 	int64_t started_at;             /* CLOCK_REALTIME, ns */
 	uint64_t runs, unclean_runs, segments_cleaned;
+	uint32_t highest_lost;          /* the store was lost: epochs up to here may be used (I2) */
 
 	struct kernel *kernel;          /* what this kernel can do */
 	struct locks *locks;
@@ -74,6 +75,8 @@ struct epochd {
 	ev_timer still_stopping;
 	bool changed;                   /* upward has not been told yet */
 
+	bool runtime_is_private;        /* below the segment directory, and made by us: see paths.h */
+	bool untouched;                 /* the last run ended clean, and nothing was started since */
 	bool shutting_down;
 	bool done;                      /* all is down: the loop ends */
 	bool run_mode;                  /* `epochd run` */

@@ -49,7 +49,8 @@ static struct ledger_record *record_at(const struct ledger *ledger, uint32_t ind
 static bool is_good(const struct ledger_header *header, const struct stat *st, const char **why)
 {
 	*why = NULL;
-	if (!S_ISREG(st->st_mode) || st->st_uid != geteuid() || st->st_size < RECORDS_AT)
+	if (!S_ISREG(st->st_mode) || st->st_uid != geteuid() || st->st_size < RECORDS_AT ||
+	    st->st_size > (off_t)range_size())
 		*why = "it is not a ledger of ours";
 	else if (atomic_load_explicit(&header->magic, memory_order_relaxed) != LEDGER_MAGIC)
 		*why = "it has no ledger's magic";   /* relaxed: a private copy */
@@ -133,14 +134,15 @@ int ledger_open(struct ledger **out, int directory, const char *uuid, const char
 {
 	struct ledger *ledger = calloc(1, sizeof *ledger);
 	struct ledger_header copy;
-	struct stat st;
+	struct stat st = { 0 };
 	int r;
 
 	if (!ledger)
 		return -ENOMEM;
 	ledger->page = MAP_FAILED;
 	ledger->fd = open_good(directory, &copy, &st, why);
-	*fresh = ledger->fd < 0 || strcmp(copy.uuid, uuid) || strcmp(copy.boot_id, boot_id);
+	*fresh = ledger->fd < 0 || strcmp(copy.uuid, uuid) != 0 ||
+		 strcmp(copy.boot_id, boot_id) != 0;
 	if (*fresh) {
 		if (ledger->fd >= 0)
 			close(ledger->fd);

@@ -135,7 +135,9 @@ static void remove_app(struct app *app)
 static struct app *add_app(struct epochd *epochd, const struct app_config *config)
 {
 	struct found_at_start nothing = { .directory = epochd->segments, .clean = true,
-					  .same_boot = true, .running = true };
+					  .same_boot = true, .running = true,
+					  .store_lost = epochd->highest_lost > 0,
+					  .highest = epochd->highest_lost };
 	struct app *app;
 	int r = app_new(&app, epochd, config);
 
@@ -223,13 +225,15 @@ static void on_read(EV_P_ ev_async *w, int revents)
 {
 	struct reload *reload = container_of(w, struct reload, read);
 	struct epochd *epochd = reload->epochd;
-	struct config *config = STEAL(reload->config);
-	int r = reload->r;
+	struct config *config;
+	int r;
 
 	(void)revents;
 	(void)loop;
-	pthread_join(reload->thread, NULL);
+	pthread_join(reload->thread, NULL);   /* first: what it wrote is ours only then */
 	reload->running = false;
+	config = STEAL(reload->config);
+	r = reload->r;
 	if (r == 0 && epochd->shutting_down)
 		r = -ECANCELED;
 	if (r == 0) {

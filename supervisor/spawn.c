@@ -536,15 +536,16 @@ void spawn_forget(struct spawn *spawn)
 
 /* ---- the spawner ---- */
 
-/* 64 questions, so they are not asked at every start. */
+/* 64 questions, so they are not asked at every start. The kernel is asked, since libc does not tell of its
+ * own two: who was started by posix_spawn(), as make does it, has them ignored. */
 static uint64_t ignored_signals(void)
 {
-	struct sigaction action;
-	uint64_t ignored = 0;
+	uint64_t action[4], ignored = 0;   /* the kernel's own struct sigaction: first the handler */
 	int signal;
 
 	for (signal = 1; signal <= 64; signal++)
-		if (sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+		if (syscall(SYS_rt_sigaction, signal, NULL, action, sizeof(uint64_t)) == 0 &&
+		    action[0] == (uintptr_t)SIG_IGN)
 			ignored |= 1ull << (signal - 1);
 	return ignored;
 }

@@ -76,3 +76,21 @@ ctl reload --wait
 await second up 2
 expect_stat once .state stopped
 expect_stat once .epoch 1
+
+# I2: what was reserved by one that is taken out while nobody looks is not used a second time.
+kill_epochd
+find_left
+kill -s KILL "${left[@]}"
+rm -rf "${segments:?}"/*
+write_config <<END
+application "other" { $sleeps }
+END
+start_epochd
+await other up 1
+stop_epochd
+write_config <<END
+application "same" { $sleeps }
+END
+start_epochd
+await same up
+[ "$(stat_of same .epoch)" -gt 16 ] || fail "epoch $(stat_of same .epoch) of 'same' was reserved before"
