@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "apilib/registry.h"
@@ -255,20 +256,25 @@ void app_remember_ledger(struct app *app)
 }
 
 /* Between clone and the parent's next instruction only the pid is known: that it is ours is then told
- * by its cgroup or token, asked while its pidfd is held. */
+ * by its cgroup or token, asked while its pidfd is held. The token shows once its exec is over: that is
+ * awaited for a moment, before the loop turns, since otherwise it would be ended as a stranger's. */
 static int open_by_pid(const struct app *app, struct identity *identity)
 {
 	struct incarnation_id id = app_incarnation(app);
 	struct leftovers leftovers = app_leftovers(app);
+	struct timespec pause = { .tv_nsec = 1000000 };
 	int pidfd = identity_complete(identity) == 0 ? identity_open(identity, app->epochd->kernel) :
 						       -ESRCH;
 
 	id.main = 0;   /* its number says nothing */
-	if (pidfd >= 0 && !incarnation_has(&leftovers, &id, identity->pid)) {
-		close(pidfd);
-		return -ESRCH;
+	for (int tries = 0; pidfd >= 0 && tries < 200 && !pidfd_is_dead(pidfd); tries++) {
+		if (incarnation_has(&leftovers, &id, identity->pid))
+			return pidfd;
+		nanosleep(&pause, NULL);
 	}
-	return pidfd;
+	if (pidfd >= 0)
+		close(pidfd);
+	return -ESRCH;
 }
 
 static void find_process(struct app *app, uint64_t word)
@@ -288,6 +294,10 @@ static void find_process(struct app *app, uint64_t word)
 			     open_by_pid(app, identity);
 	if (app->pidfd < 0)
 		app->pidfd = -1;
+	if (entry && app->pidfd >= 0 && !entry->start_ticks && !entry->pidfd_inode) {
+		entry->start_ticks = identity->start_ticks;
+		entry->pid = identity->pid;
+	}
 	if (entry) {
 		app->started_at = entry->started_at;
 		app->up_at = entry->up_at;

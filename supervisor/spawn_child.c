@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { SIGSET_BYTES = 8 };
@@ -142,14 +143,19 @@ static void claim(const struct child_plan *plan)
 
 static void leave_table(struct child_plan *plan)
 {
+	static const uint64_t pipe = 1ull << (SIGPIPE - 1);
+	static const struct timespec at_once;
+
 	/* Relaxed: written before clone. */
 	if (atomic_load_explicit(&plan->table, memory_order_relaxed) == TABLE_COPIED)
 		return;
 	check(plan, STEP_FDS,
 	      CALL(close_range, plan->highest + 1, ~0u, CLOSE_RANGE_UNSHARE, 0, 0));
 	/* Release, with the acquire in slot_is_ours(): they may close what we shared. */
-	if (atomic_exchange_explicit(&plan->table, TABLE_OWN, memory_order_acq_rel) == TABLE_AWAITED)
-		CALL(write, plan->report, "", 1, 0, 0);
+	if (atomic_exchange_explicit(&plan->table, TABLE_OWN, memory_order_acq_rel) == TABLE_AWAITED &&
+	    CALL(write, plan->report, "", 1, 0, 0) == -EPIPE)
+		/* The supervisor is gone; the SIGPIPE that waits for the exec would be our end. */
+		CALL(rt_sigtimedwait, &pipe, 0, &at_once, SIGSET_BYTES, 0);
 }
 
 /* All are blocked until the exec, so no handler of ours runs here; those that are ignored exec itself
