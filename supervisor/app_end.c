@@ -28,6 +28,7 @@
 #include "supervisor/pids.h"
 #include "supervisor/policy.h"
 #include "supervisor/run.h"
+#include "supervisor/spawn.h"
 
 /* An adopted process's exit status comes when it is reaped by whoever is its parent now. */
 #define EXIT_UNKNOWN_AFTER_S 1.0
@@ -186,6 +187,7 @@ void app_exited(struct app *app)
 		return;
 	if (app->spawn) {   /* dead before its exec was told of: on_spawned() comes back here */
 		app->exit_pending = true;
+		spawn_ended(app->spawn);
 		ev_io_stop(app->epochd->loop, &app->exited);
 		return;
 	}

@@ -103,7 +103,10 @@ static void open_cgroup(struct app *app)
 			  "session and token only", app->config->name);
 	if (app->cgroup < 0)
 		app->cgroup = -1;
-	app->oom_kills = app->cgroup >= 0 ? cgroup_oom_kills(app->cgroup) : -1;
+	app->oom_kills = app->cgroup >= 0 && !app->epochd->no_oom_counts ?
+			 cgroup_oom_kills(app->cgroup) : -1;
+	if (app->oom_kills == -ENOTSUP)
+		app->epochd->no_oom_counts = true;
 }
 
 static int make_token(char token[static 40])
@@ -161,8 +164,9 @@ static void on_spawned(int r, const char *step, void *user)
 	if (r < 0)
 		return;   /* it is about to exit: pidfd */
 	app->has_run = true;
-	/* Off the path of the restart: /proc is slow. */
-	if (identity_complete(&app->identity) == 0 && entry)
+	/* Off the path of the restart, and not at all where the inode says it all: /proc is slow, also
+	 * when the process ends. */
+	if (!app->identity.pidfd_inode && identity_complete(&app->identity) == 0 && entry)
 		entry->start_ticks = app->identity.start_ticks;
 	if (app->state == APP_STARTING && app->config->readiness == READINESS_NONE)
 		app_is_up(app, NULL);
@@ -341,6 +345,7 @@ static void begin_next(struct app *app)
 	open_cgroup(app);
 	app_open_output(app);
 	app->started_at = clock_real();
+	FAULT(prepared);
 	if (make_token(token) < 0 ||
 	    !ledger_incarnation_add(app->ledger, app->epoch + 1, app->started_at, cause)) {
 		hold(app);

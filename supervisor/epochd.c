@@ -260,6 +260,17 @@ static void tell_upward(struct epochd *epochd)
 	upward_status(epochd->upward, text);
 }
 
+/* What a turn hands over and logs waits for its end: the restarts in it come first. */
+static void on_after_sleep(EV_P_ ev_check *w, int revents)
+{
+	struct epochd *epochd = container_of(w, struct epochd, after_sleep);
+
+	(void)revents;
+	(void)loop;
+	store_hold(epochd->store);
+	log_hold();
+}
+
 static void on_before_sleep(EV_P_ ev_prepare *w, int revents)
 {
 	struct epochd *epochd = container_of(w, struct epochd, before_sleep);
@@ -270,6 +281,8 @@ static void on_before_sleep(EV_P_ ev_prepare *w, int revents)
 		collect_removed(epochd);
 	if (epochd->changed)
 		tell_upward(epochd);
+	store_let_go(epochd->store);
+	log_let_go();
 }
 
 /* ---- start ---- */
@@ -470,6 +483,9 @@ static void init_watchers(struct epochd *epochd)
 	ev_async_start(epochd->loop, &epochd->store_spoke);
 	ev_prepare_init(&epochd->before_sleep, on_before_sleep);
 	ev_prepare_start(epochd->loop, &epochd->before_sleep);
+	ev_check_init(&epochd->after_sleep, on_after_sleep);
+	ev_set_priority(&epochd->after_sleep, EV_MAXPRI);
+	ev_check_start(epochd->loop, &epochd->after_sleep);
 	ev_timer_init(&epochd->still_stopping, on_still_stopping, 0., 5.);
 }
 
@@ -617,6 +633,7 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 		go_on(&epochd);
 		if (!epochd.done)
 			ev_run(epochd.loop, 0);
+		log_let_go();
 	}
 	signals_free(signals);
 	if (epochd.terminal)

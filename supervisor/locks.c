@@ -180,8 +180,8 @@ int locks_take(struct locks **out, const char *segments, const char *state, cons
 		locks->fd[i] = -1;
 	for (int i = 0; i < LOCKS && r == 0; i++)
 		/* One directory may serve as two. */
-		if (i == 0 || (strcmp(directories[i], directories[i - 1]) &&
-			       strcmp(directories[i], directories[0]))) {
+		if (i == 0 || (strcmp(directories[i], directories[i - 1]) != 0 &&
+			       strcmp(directories[i], directories[0]) != 0)) {
 			r = take(&locks->fd[i], directories[i]);
 			locks->directory[i] = strdup(directories[i]);
 		}

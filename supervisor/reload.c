@@ -216,13 +216,15 @@ static void on_read(EV_P_ ev_async *w, int revents)
 {
 	struct reload *reload = container_of(w, struct reload, read);
 	struct epochd *epochd = reload->epochd;
-	struct config *config = STEAL(reload->config);
-	int r = reload->r;
+	struct config *config;
+	int r;
 
 	(void)revents;
 	(void)loop;
-	pthread_join(reload->thread, NULL);
+	pthread_join(reload->thread, NULL);   /* first: what it wrote is ours only then */
 	reload->running = false;
+	config = STEAL(reload->config);
+	r = reload->r;
 	if (r == 0 && epochd->shutting_down)
 		r = -ECANCELED;
 	if (r == 0) {
