@@ -231,6 +231,9 @@ static void collect_removed(struct epochd *epochd)
 {
 	size_t kept = 0, removed = 0;
 
+	for (size_t i = 0; i < epochd->app_count; i++)
+		if (epochd->apps[i]->removed && !epochd->apps[i]->active)
+			group_forget(epochd->apps[i]);
 	for (size_t i = 0; i < epochd->app_count; i++) {
 		struct app *app = epochd->apps[i];
 
@@ -241,7 +244,10 @@ static void collect_removed(struct epochd *epochd)
 			epochd->apps[kept++] = app;
 	}
 	removed -= epochd->app_count - kept;
-	epochd->app_count = kept;
+	if (kept < epochd->app_count) {
+		epochd->app_count = kept;
+		group_retry(epochd);   /* one may have waited for one that is no more */
+	}
 	if (removed == 0)
 		free_retired(epochd);
 }

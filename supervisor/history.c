@@ -10,6 +10,10 @@
 
 enum { MINUTES = 60, HOURS = 24 };
 
+/* What happened before the machine was started has a negative time on its clock. Moved by two days, all
+ * that can still be of interest has a span of its own; the hours begin where they began. */
+static const int64_t before_the_start = 48 * 3600 * NS_PER_S;
+
 /* A ring of counts, one for each span; `newest` is the span that was counted last. */
 struct spans {
 	int64_t newest;
@@ -41,8 +45,10 @@ static void spans_forward(struct spans *spans, int64_t span)
 
 static void spans_add(struct spans *spans, int64_t at)
 {
-	int64_t span = at < 0 ? 0 : at / spans->span;
+	int64_t span = (at + before_the_start) / spans->span;
 
+	if (at < -before_the_start)
+		return;
 	spans_forward(spans, span);
 	if (spans->newest - span < spans->size)
 		spans->count[span % spans->size]++;
@@ -50,7 +56,7 @@ static void spans_add(struct spans *spans, int64_t at)
 
 static uint64_t spans_sum(const struct spans *spans, int64_t now)
 {
-	int64_t first = now / spans->span - spans->size + 1;
+	int64_t first = (now + before_the_start) / spans->span - spans->size + 1;
 	uint64_t sum = 0;
 
 	for (int64_t span = spans->newest; span > spans->newest - spans->size && span >= 0; span--)

@@ -49,7 +49,8 @@ static struct ledger_record *record_at(const struct ledger *ledger, uint32_t ind
 static bool is_good(const struct ledger_header *header, const struct stat *st, const char **why)
 {
 	*why = NULL;
-	if (!S_ISREG(st->st_mode) || st->st_uid != geteuid() || st->st_size < RECORDS_AT)
+	if (!S_ISREG(st->st_mode) || st->st_uid != geteuid() || st->st_size < RECORDS_AT ||
+	    st->st_size > (off_t)range_size())
 		*why = "it is not a ledger of ours";
 	else if (atomic_load_explicit(&header->magic, memory_order_relaxed) != LEDGER_MAGIC)
 		*why = "it has no ledger's magic";   /* relaxed: a private copy */

@@ -45,7 +45,14 @@ static int make_parents(const char *path)
 	return 0;
 }
 
-static int rename_aside(const char *path)
+static int make_one(const char *path, unsigned mode)
+{
+	if (mkdir(path, mode) < 0)
+		return -errno;
+	return chmod(path, mode) < 0 ? -errno : 0;   /* whatever our umask is */
+}
+
+static int rename_aside(const char *path, unsigned mode)
 {
 	char aside[4200];
 
@@ -53,15 +60,15 @@ static int rename_aside(const char *path)
 	if (rename(path, aside) < 0)
 		return log_error(-errno, "directory %s: not ours, and cannot be renamed aside", path);
 	log_error(0, "directory %s: it was not ours: renamed to %s", path, aside);
-	return mkdir(path, 0755) < 0 ? -errno : 0;
+	return make_one(path, mode);
 }
 
-static int refuse_foreign(const char *path, const struct stat *st, const char *what)
+static int refuse_foreign(const char *path, unsigned mode, const struct stat *st, const char *what)
 {
 	struct passwd *owner = getpwuid(st->st_uid);
 
 	if (geteuid() == 0)
-		return rename_aside(path);
+		return rename_aside(path, mode);
 	return log_error(-EPERM, "directory %s: %s (it belongs to %s, uid %u): remove it or choose "
 			 "another", path, what, owner ? owner->pw_name : "nobody we know",
 			 (unsigned)st->st_uid);
@@ -74,18 +81,17 @@ int directory_make(const char *path, unsigned mode)
 
 	if (r < 0)
 		return r;
-	if (mkdir(path, mode) == 0)
-		return chmod(path, mode) < 0 ? -errno : 0;   /* whatever our umask is */
-	if (errno != EEXIST)
-		return -errno;
+	r = make_one(path, mode);
+	if (r != -EEXIST)
+		return r;
 	if (lstat(path, &st) < 0)
 		return -errno;
 	if (!S_ISDIR(st.st_mode))
-		return refuse_foreign(path, &st, "it is no directory");
+		return refuse_foreign(path, mode, &st, "it is no directory");
 	if (st.st_uid != geteuid())
-		return refuse_foreign(path, &st, "it is not ours");
+		return refuse_foreign(path, mode, &st, "it is not ours");
 	if (st.st_mode & (S_IWGRP | S_IWOTH))
-		return refuse_foreign(path, &st, "others may write it");
+		return refuse_foreign(path, mode, &st, "others may write it");
 	return 0;
 }
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,10 +53,20 @@ static void keep(const char *line, size_t size)
 	kept_size += size;
 }
 
+/* Inherited by all of a session started by systemd, so that it must be our stderr that it names. */
+static bool is_the_journal(const char *stream)
+{
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
 void log_setup(struct log_options wanted)
 {
 	options = wanted;
-	under_systemd = getenv("JOURNAL_STREAM") != NULL;
+	under_systemd = is_the_journal(getenv("JOURNAL_STREAM"));
 }
 
 static const char *level_name(enum log_level level)
@@ -71,14 +82,37 @@ static void one_line(char *text)
 			*text = ' ';
 }
 
-static size_t format_json(char *line, size_t size, enum log_level level, const char *stamp,
-			  const char *text)
+/* Where it was cut there may be a part of a character. */
+static void drop_last_character(char *text)
 {
-	json_auto_t *object = json_pack("{s:s, s:s, s:s+}", "time", stamp, "level",
-					level_name(level), "text", text, "");
-	size_t length = object ? json_dumpb(object, line, size, JSON_COMPACT) : 0;
+	size_t length = strlen(text);
 
-	if (!length || length >= size)   /* not UTF-8, or too long for one line */
+	while (length && ((unsigned char)text[length - 1] & 0xc0) == 0x80)
+		length--;
+	if (length && (unsigned char)text[length - 1] >= 0xc0)
+		length--;
+	text[length] = '\0';
+}
+
+static void only_ascii(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text > 126)
+			*text = '?';
+}
+
+static size_t format_json(char *line, size_t size, enum log_level level, const char *stamp,
+			  char *text)
+{
+	json_auto_t *string = json_string(text);
+	json_auto_t *object;
+	size_t length;
+
+	if (!string)   /* not UTF-8 */
+		only_ascii(text);
+	object = json_pack("{s:s, s:s, s:s}", "time", stamp, "level", level_name(level), "text", text);
+	length = object ? json_dumpb(object, line, size, JSON_COMPACT) : 0;
+	if (!length || length >= size)   /* memory is out */
 		length = (size_t)snprintf(line, size, "{\"time\":\"%s\",\"level\":\"%s\",\"text\":"
 					  "\"(not printable)\"}", stamp, level_name(level));
 	return length;
@@ -96,7 +130,11 @@ static void put(enum log_level level, int r, const char *format, va_list values)
 	if (level > options.level)
 		return;
 	n = vsnprintf(text, sizeof text, format, values);
-	if (r < 0 && n >= 0 && (size_t)n < sizeof text) {
+	if (n < 0)
+		return;
+	if ((size_t)n >= sizeof text)
+		drop_last_character(text);
+	else if (r < 0) {
 		char buffer[128];
 
 		snprintf(text + n, sizeof text - (size_t)n, ": %s",

@@ -22,13 +22,21 @@ unit_tests = \
 	tests/unit/check_ctl_explain \
 	tests/unit/check_ctl_offline \
 	tests/unit/check_ctl_text \
+	tests/unit/check_environment \
 	tests/unit/check_events \
 	tests/unit/check_fence \
+	tests/unit/check_history \
 	tests/unit/check_identity \
+	tests/unit/check_ledger \
 	tests/unit/check_leftovers \
+	tests/unit/check_locks \
+	tests/unit/check_log \
 	tests/unit/check_notify \
 	tests/unit/check_output \
 	tests/unit/check_paths \
+	tests/unit/check_pids \
+	tests/unit/check_policy \
+	tests/unit/check_registry \
 	tests/unit/check_report \
 	tests/unit/check_spawn \
 	tests/unit/check_store \
@@ -36,6 +44,7 @@ unit_tests = \
 
 check_PROGRAMS += $(unit_tests)
 EXTRA_DIST += \
+	%D%/unit/directory.h \
 	%D%/unit/fake.h \
 	%D%/unit/hold_answers.py \
 	%D%/unit/unit.h
@@ -77,6 +86,7 @@ tests_lib_report_self_LDADD =
 
 integration_tests = \
 	tests/integration/adopt.sh \
+	tests/integration/cgroup_renewed.sh \
 	tests/integration/check_file.sh \
 	tests/integration/child-stands-alone.sh \
 	tests/integration/disk_full.sh \
@@ -86,19 +96,23 @@ integration_tests = \
 	tests/integration/epochctl_show.sh \
 	tests/integration/epochctl_status.sh \
 	tests/integration/epochctl_verbs.sh \
+	tests/integration/faults.sh \
 	tests/integration/forker.sh \
 	tests/integration/groups.sh \
 	tests/integration/intensity.sh \
 	tests/integration/lost.sh \
 	tests/integration/manuals.sh \
 	tests/integration/nginx.sh \
+	tests/integration/no_room.sh \
 	tests/integration/output.sh \
 	tests/integration/policies.sh \
 	tests/integration/postgres.sh \
+	tests/integration/random_asks.sh \
 	tests/integration/redis.sh \
 	tests/integration/reload.sh \
 	tests/integration/run_as_init.sh \
 	tests/integration/run_mode.sh \
+	tests/integration/schema.sh \
 	tests/integration/second_instance.sh \
 	tests/integration/shutdown.sh \
 	tests/integration/slow_fsync.sh \
