@@ -5,7 +5,8 @@
  *   63..40 epoch   39 serving   38..36 state   35..32 cause   12..11 oom   10 core   9..8 kind
  *   7..0 exit code or signal
  *
- * cause, kind, code, core and oom tell how the epoch in the word ended; they are 0 while it runs. */
+ * cause, kind, code, core and oom tell how the epoch in the word ended; they are 0 while it runs, but for
+ * the cause in STOPPING: why it is being ended. */
 #ifndef EPOCHD_FENCE_H
 #define EPOCHD_FENCE_H
 

@@ -42,21 +42,19 @@ static void fill_header(struct ep_page *page, const struct ep_registry_id *id)
 	atomic_store_explicit(&page->magic, EP_REGISTRY_MAGIC, memory_order_release);
 }
 
-static int map_page(struct ep_page **out, int fd)
+/* NULL, with errno, if it cannot be mapped. */
+static struct ep_page *map_page(int fd)
 {
 	void *page = mmap(NULL, EP_SLOTS_AT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-	if (page == MAP_FAILED)
-		return -errno;
-	*out = page;
-	return 0;
+	return page == MAP_FAILED ? NULL : page;
 }
 
 int ep_registry_create(struct ep_page **out, int directory, const struct ep_registry_id *id)
 {
 	char fresh[EP_NAME_SIZE + 8];
 	CLEANUP(close_fd) int fd = -1;
-	struct ep_page *page = NULL;
+	struct ep_page *page;
 	int r;
 
 	/* A leading dot: epochd's own, never an application's name. */
@@ -65,8 +63,10 @@ int ep_registry_create(struct ep_page **out, int directory, const struct ep_regi
 	fd = openat(directory, fresh, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	r = posix_fallocate(fd, 0, EP_SLOTS_AT) ? -ENOSPC : map_page(&page, fd);
-	if (r < 0) {
+	errno = posix_fallocate(fd, 0, EP_SLOTS_AT);
+	page = errno ? NULL : map_page(fd);
+	if (!page) {
+		r = -errno;
 		unlinkat(directory, fresh, 0);
 		return r;
 	}
@@ -136,7 +136,7 @@ int ep_registry_open(struct ep_page **out, int directory, const struct ep_regist
 		     const char **why)
 {
 	CLEANUP(close_fd) int fd = -1;
-	struct ep_page copy;
+	struct ep_page copy, *page;
 	int r;
 
 	*why = NULL;
@@ -154,7 +154,11 @@ int ep_registry_open(struct ep_page **out, int directory, const struct ep_regist
 	r = check_header(&copy, id, why);
 	if (r < 0)
 		return r;
-	return map_page(out, fd);
+	page = map_page(fd);
+	if (!page)
+		return -errno;
+	*out = page;
+	return 0;
 }
 
 void ep_registry_close_fence(int directory, const char *name)
@@ -165,7 +169,10 @@ void ep_registry_close_fence(int directory, const char *name)
 	struct ep_page *page;
 	uint64_t fence;
 
-	if (fd < 0 || check_file(fd, &why) < 0 || map_page(&page, fd) < 0)
+	if (fd < 0 || check_file(fd, &why) < 0)
+		return;
+	page = map_page(fd);
+	if (!page)
 		return;
 	/* Relaxed: only a guard against files that are something else. */
 	if (atomic_load_explicit(&page->magic, memory_order_relaxed) == EP_REGISTRY_MAGIC) {

@@ -32,6 +32,6 @@ EXTRA_DIST += \
 
 AM_DISTCHECK_CONFIGURE_FLAGS = --with-systemdsystemunitdir
 
-dist_man_MANS += %D%/man/epochctl.1
+dist_man_MANS += %D%/man/epochctl.1 %D%/man/epochd.8
 bashcompletion_DATA = %D%/completion/epochctl %D%/completion/epochd
 EXTRA_DIST += $(bashcompletion_DATA)

@@ -95,6 +95,7 @@ struct store {
 	size_t bucket_count, app_count;
 	struct word *words;            /* see intern() */
 	bool started, check_started;
+	bool held;             /* the writer is not woken for now */
 	pthread_t writer, reader, checker;
 	struct store_incarnation last; /* of store_last_incarnation() */
 	struct page last_page;
@@ -118,6 +119,9 @@ struct store {
 	uint64_t event_number, event_ceiling;
 	uint64_t generation;           /* of the file: the reader opens it again when that moved */
 	struct timespec retry_at;
+	/* Commits that are not urgent stand a little apart: what comes meanwhile is one group. */
+	struct timespec next_at;
+	bool pausing, urgent;
 	unsigned retry_ms;
 	struct store_health health;
 	struct read_queue questions, answers;

@@ -123,7 +123,7 @@ static int configure(sqlite3 *db, enum sql_use use)
 {
 	/* cache_size in KiB; mmap would turn an I/O error into SIGBUS. */
 	static const char *const pragmas[] = {
-		[SQL_FOR_WRITING] = "PRAGMA synchronous = FULL; PRAGMA cache_size = -1024;"
+		[SQL_FOR_WRITING] = "PRAGMA synchronous = FULL; PRAGMA cache_size = -192;"
 			"PRAGMA mmap_size = 0; PRAGMA journal_size_limit = 4194304",
 		[SQL_FOR_READING] = "PRAGMA cache_size = -512; PRAGMA mmap_size = 0",
 	};

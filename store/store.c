@@ -147,11 +147,34 @@ void store_mark_dirty(struct store_app *app)
 }
 
 /* With the lock held: there is something for the writer, at once even if the disk just failed. */
+/* A writer that only spaces its commits is not woken; it wakes by itself, or for what is urgent. */
+static void wake_writer(struct store *store)
+{
+	if (!store->held && (!store->pausing || store->urgent))
+		pthread_cond_signal(&store->work);
+}
+
 static void handed_over(struct store *store)
 {
 	store->handed++;
 	store->kicked = true;
-	pthread_cond_signal(&store->work);
+	wake_writer(store);
+}
+
+void store_hold(struct store *store)
+{
+	pthread_mutex_lock(&store->lock);
+	store->held = true;
+	pthread_mutex_unlock(&store->lock);
+}
+
+void store_let_go(struct store *store)
+{
+	pthread_mutex_lock(&store->lock);
+	store->held = false;
+	if (store->kicked)
+		wake_writer(store);
+	pthread_mutex_unlock(&store->lock);
 }
 
 void store_app_put(struct store_app *app, const struct store_state *state)
@@ -164,8 +187,10 @@ void store_app_put(struct store_app *app, const struct store_state *state)
 	pthread_mutex_lock(&store->lock);
 	if (state->used > known->used)
 		known->used = state->used;
-	if (state->reserved > app->asked)
+	if (state->reserved > app->asked) {
 		app->asked = state->reserved;
+		store->urgent = true;   /* somebody may be held until it is durable */
+	}
 	known->wanted = state->wanted;
 	known->fatal = state->fatal;
 	known->forgiven_at = state->forgiven_at;

@@ -182,6 +182,11 @@ void store_read_cancel(struct store *store, void *user);
 
 /* ---- the loop's side ---- */
 
+/* While held, what is handed over does not wake the writer; letting go does, if something was. So that
+ * a turn of the loop that restarts an application wakes it once, after the restart. */
+void store_hold(struct store *store);
+void store_let_go(struct store *store);
+
 /* Calls what waits: committed(), and the functions of finished reads. Never blocks. */
 void store_dispatch(struct store *store);
 

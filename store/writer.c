@@ -516,6 +516,33 @@ static bool is_due(const struct store *store)
 	       (now.tv_sec == store->retry_at.tv_sec && now.tv_nsec >= store->retry_at.tv_nsec);
 }
 
+static void space_commits(struct store *store)
+{
+	enum { APART_NS = 10000000 };
+
+	clock_gettime(CLOCK_MONOTONIC, &store->next_at);
+	store->next_at.tv_nsec += APART_NS;
+	if (store->next_at.tv_nsec >= 1000000000) {
+		store->next_at.tv_sec++;
+		store->next_at.tv_nsec -= 1000000000;
+	}
+}
+
+/* With the lock held. Waits if the last commit was just now; true: it has waited, look again. */
+static bool pause_before_commit(struct store *store)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (store->urgent || now.tv_sec > store->next_at.tv_sec ||
+	    (now.tv_sec == store->next_at.tv_sec && now.tv_nsec >= store->next_at.tv_nsec))
+		return false;
+	store->pausing = true;
+	pthread_cond_timedwait(&store->work, &store->lock, &store->next_at);
+	store->pausing = false;
+	return true;
+}
+
 void *store_writer_main(void *user)
 {
 	struct store *store = user;
@@ -526,8 +553,10 @@ void *store_writer_main(void *user)
 			pthread_cond_wait(&store->work, &store->lock);
 		} else if (!is_due(store)) {
 			pthread_cond_timedwait(&store->work, &store->lock, &store->retry_at);
-		} else {
+		} else if (!pause_before_commit(store)) {
 			store->kicked = false;
+			store->urgent = false;
+			space_commits(store);
 			pthread_mutex_unlock(&store->lock);
 			store_commit(store, NULL);
 			pthread_mutex_lock(&store->lock);

@@ -103,15 +103,19 @@ static void on_exited(EV_P_ ev_io *w, int revents)
 	app_exited(container_of(w, struct app, exited));
 }
 
+/* By the monotonic clock: libev's own time is the wall's, and that jumps. */
+bool app_loop_was_away(const struct app *app)
+{
+	return clock_now() - app->deadline_at > NS_PER_S;
+}
+
 /* A deadline says that something did not happen in time. If the loop itself was away for more than a
  * second (SIGSTOP, a suspended machine), nobody had that time: it moves by as much. */
 static bool deadline_is_real(struct app *app)
 {
-	double late = ev_now(app->epochd->loop) - app->deadline_at;
-
-	if (late <= 1.0 || app->state == APP_BACKOFF || app->state == APP_SWEEPING)
+	if (!app_loop_was_away(app) || app->state == APP_BACKOFF || app->state == APP_SWEEPING)
 		return true;
-	app_set_deadline(app, (int64_t)(late * (double)NS_PER_S));
+	app_set_deadline(app, clock_now() - app->deadline_at);
 	return false;
 }
 
@@ -132,7 +136,7 @@ void app_set_deadline(struct app *app, int64_t ns)
 	double after = ns > 0 ? clock_seconds(ns) : 0.;
 
 	ev_timer_stop(app->epochd->loop, &app->deadline);
-	app->deadline_at = ev_now(app->epochd->loop) + after;
+	app->deadline_at = clock_now() + (ns > 0 ? ns : 0);
 	ev_timer_set(&app->deadline, after, 0.);
 	ev_timer_start(app->epochd->loop, &app->deadline);
 }
@@ -218,7 +222,7 @@ static void fence_for(struct app *app, enum app_state state)
 		/* What was asked lets calls in flight finish; what is hung or bad serves no more. */
 		if (app->ending == EP_ASKED || app->ending == EP_RECONFIGURED ||
 		    app->ending == EP_GROUP)
-			app_fence(app, EP_STOPPING, none);
+			app_fence(app, EP_STOPPING, (struct ep_end){ .cause = app->ending });
 		else
 			app_fence(app, EP_DOWN, (struct ep_end){ .cause = app->ending });
 		return;
@@ -268,6 +272,9 @@ void app_save(struct app *app)
 		.since = app->since,
 	};
 
+	app->ledger->forgiven_at = app->forgiven_at;
+	app->ledger->wish = LEDGER_WISH | (state.wanted ? LEDGER_WISH_STARTED : 0) |
+			    (state.fatal ? LEDGER_WISH_FATAL : 0);
 	/* I1: refilled when half is used, so that no restart ever waits for the disk. */
 	if (app->reserved < app->epoch + RESERVED_AHEAD / 2 + 1)
 		state.reserved = app->epoch + RESERVED_AHEAD;
@@ -349,10 +356,12 @@ static int ask_start(struct app *app, const char **why)
 
 static void do_start(struct app *app)
 {
+	if (app_runs(app)) {   /* as soon as the old one is gone (I7) */
+		app->again = true;
+		app->uncounted = app->uncounted || !app->wanted;
+	}
 	app->wanted = true;
-	if (app->state == APP_STOPPING || app->state == APP_SWEEPING)
-		app->again = true;   /* as soon as the old one is gone (I7) */
-	else
+	if (!app_runs(app))
 		app_clear_deadline(app);
 	app_save(app);
 	app_try_start(app);
@@ -369,6 +378,7 @@ static void do_stop(struct app *app)
 {
 	app->wanted = false;
 	app->again = false;
+	app->ledger->again = 0;
 	app->waiting = false;
 	app->awaits_epochs = false;
 	if (app->state == APP_STARTING || app->state == APP_UP) {
@@ -391,6 +401,7 @@ static void do_restart(struct app *app)
 	}
 	app->wanted = true;
 	app->again = true;
+	app->uncounted = false;
 	app->ledger->again = 1;
 	if (app->state == APP_STARTING || app->state == APP_UP)
 		app_end(app, EP_ASKED);

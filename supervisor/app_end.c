@@ -28,9 +28,13 @@
 #include "supervisor/pids.h"
 #include "supervisor/policy.h"
 #include "supervisor/run.h"
+#include "supervisor/spawn.h"
 
 /* An adopted process's exit status comes when it is reaped by whoever is its parent now. */
-#define EXIT_UNKNOWN_AFTER_S 1.0
+#define EXIT_UNKNOWN_AFTER NS_PER_S
+
+/* Before the system is asked for a process once more that it had no room for. */
+#define NO_ROOM_DELAY (NS_PER_S / 10)
 
 static const char *signal_text(unsigned signal, char buffer[static 16])
 {
@@ -77,6 +81,8 @@ void app_kill(struct app *app)
 	pid_t example;
 
 	app->killed = true;
+	if (app->state == APP_STOPPING && !app->gone_since)
+		app_set_deadline(app, NS_PER_S);   /* to say so if that does not end it */
 	app->cgroup_used = true;
 	if (app->pidfd >= 0)
 		pidfd_signal(app->pidfd, SIGKILL);
@@ -90,7 +96,8 @@ void app_end(struct app *app, enum ep_cause cause)
 	int signal = hung ? SIGABRT : app->config->stop_signal;
 	int r;
 
-	if (app->state != APP_STARTING && app->state != APP_UP)
+	/* Dead already, only how is not known yet: its fence stays closed (I3). */
+	if ((app->state != APP_STARTING && app->state != APP_UP) || app->gone_since)
 		return;
 	app->ending = cause;
 	ev_timer_stop(app->epochd->loop, &app->watched);
@@ -139,8 +146,7 @@ static void close_process(struct app *app)
 	ev_timer_stop(app->epochd->loop, &app->watched);
 	app_clear_deadline(app);
 	if (app->pidfd >= 0) {
-		if (!app->adopted)
-			exit_reap(app->identity.pid, app->pidfd);
+		exit_reap(app->identity.pid, app->pidfd);   /* if it is our child */
 		close(app->pidfd);
 		pids_remove(app->epochd->pids, app->identity.pid);
 	}
@@ -156,19 +162,18 @@ static void close_process(struct app *app)
 /* An adopted one: dead for sure, how is known when its parent reaps it, or never. */
 static bool must_wait_for_status(struct app *app)
 {
-	struct ev_loop *loop = app->epochd->loop;
-
 	if (!app->adopted || !app->epochd->kernel->pidfd_info_exit)
 		return false;
-	if (app->gone_since == 0.) {
-		app->gone_since = ev_now(loop);
+	if (!app->gone_since) {
+		app->gone_since = clock_now();
 		app->sweep_delay = 0.001;
-		ev_io_stop(loop, &app->exited);   /* it stays readable */
+		ev_io_stop(app->epochd->loop, &app->exited);   /* it stays readable */
+		ev_timer_stop(app->epochd->loop, &app->watched);
 		/* I3: down at once, however long its status takes. */
 		app_fence(app, EP_DOWN, (struct ep_end){ .cause = app->ending ? app->ending :
 							 EP_UNSEEN });
 	}
-	if (ev_now(loop) - app->gone_since >= EXIT_UNKNOWN_AFTER_S)
+	if (clock_now() - app->gone_since >= EXIT_UNKNOWN_AFTER)
 		return false;
 	app_set_deadline(app, (int64_t)(app->sweep_delay * (double)NS_PER_S));
 	if (app->sweep_delay < 0.1)
@@ -186,9 +191,13 @@ void app_exited(struct app *app)
 		return;
 	if (app->spawn) {   /* dead before its exec was told of: on_spawned() comes back here */
 		app->exit_pending = true;
+		spawn_ended(app->spawn);
 		ev_io_stop(app->epochd->loop, &app->exited);
 		return;
 	}
+	/* What it said last comes first: MAINPID= of a daemon whose first process ends right after it. */
+	if (app->notify && pidfd_is_dead(app->pidfd))
+		notify_drain(app->notify);
 	r = exit_peek(app->identity.pid, app->pidfd, app->epochd->kernel, &end);
 	if (r == -EAGAIN)
 		return;
@@ -258,7 +267,7 @@ void app_lost(struct app *app, struct ep_end end)
 	close_process(app);   /* step 3: reaps */
 	FAULT(reaped);
 	app_fill_incarnation(app, app->epoch, detail_of(app, detail, sizeof detail));
-	app->gone_since = ev_now(app->epochd->loop);
+	app->gone_since = clock_now();
 	app->sweep_delay = 0.001;
 	app->told_stuck = false;
 	app_sweep(app);
@@ -278,23 +287,50 @@ static void tell_stuck(struct app *app, int found, pid_t example)
 			 (int)example, stat.comm, stat.state, app->epoch);
 	else
 		snprintf(reason, sizeof reason, "what epoch %u left behind is not gone yet", app->epoch);
-	if (!app->told_stuck && ev_now(app->epochd->loop) - app->gone_since > 5.0) {
+	if (!app->told_stuck && clock_now() - app->gone_since > 5 * NS_PER_S) {
 		log_error(found < 0 ? found : 0, "app %s epoch %u: %s", app->config->name, app->epoch,
 			  reason);
 		app->told_stuck = true;
 	}
 	if (!app->reason || strcmp(app->reason, reason) != 0)
-		app_move(app, APP_SWEEPING, "%s", reason);
+		app_move(app, app->state, "%s", reason);
+}
+
+void app_cannot_be_killed(struct app *app)
+{
+	tell_stuck(app, 1, app->identity.pid);
+	app_set_deadline(app, NS_PER_S);
+}
+
+/* A main process whose end was recorded before it was gone: the supervisor was killed in between. */
+static bool main_still_lives(struct app *app, pid_t *example)
+{
+	if (app->pidfd < 0)
+		return false;
+	if (!pidfd_is_dead(app->pidfd)) {
+		pidfd_signal(app->pidfd, SIGKILL);
+		*example = app->identity.pid;
+		return true;
+	}
+	close(app->pidfd);
+	app->pidfd = -1;
+	return false;
+}
+
+static int kill_leftovers(struct app *app, pid_t *example)
+{
+	struct incarnation_id id = app_incarnation(app);
+	struct leftovers leftovers = app_leftovers(app);
+
+	return app->adopted ? leftovers_kill_adopted(&leftovers, &id, example) :
+			      leftovers_kill(&leftovers, &id, example);
 }
 
 /* Kill, and look again until a pass finds nothing. */
 void app_sweep(struct app *app)
 {
-	struct incarnation_id id = app_incarnation(app);
-	struct leftovers leftovers = app_leftovers(app);
 	pid_t example = 0;
-	int found = app->adopted ? leftovers_kill_adopted(&leftovers, &id, &example) :
-				   leftovers_kill(&leftovers, &id, &example);
+	int found = main_still_lives(app, &example) ? 1 : kill_leftovers(app, &example);
 
 	FAULT(left_behind_killed);
 	if (found == 0) {
@@ -304,7 +340,7 @@ void app_sweep(struct app *app)
 	app->cgroup_used = true;
 	if (app->state != APP_SWEEPING)
 		app_move(app, APP_SWEEPING, "ending what epoch %u left behind", app->epoch);
-	if (ev_now(app->epochd->loop) - app->gone_since > 1.0)
+	if (clock_now() - app->gone_since > NS_PER_S)
 		tell_stuck(app, found, example);
 	app_set_deadline(app, (int64_t)(app->sweep_delay * (double)NS_PER_S));
 	if (app->sweep_delay < 0.1)
@@ -317,23 +353,25 @@ static bool is_beyond_intensity(const struct app *app)
 {
 	int64_t now = clock_now();
 
-	return app->config->intensity.within > 0 && policy_counts(app->end.cause) &&
+	return app->config->intensity.within > 0 && policy_counts(app->end.cause) && !app->no_room &&
 	       history_count_since(app->history, now - app->config->intensity.within) >=
 		       app->config->intensity.restarts;
 }
 
 static void give_up(struct app *app)
 {
+	bool asks = !app->epochd->run_mode;   /* there, nobody is left to be asked */
+
 	app->fatal = true;
-	app_move(app, APP_FATAL, "%u restarts within %g s are used up: mend it, then epochctl reset %s",
+	app_move(app, APP_FATAL, "%u restarts within %g s are used up%s%s",
 		 app->config->intensity.restarts, clock_seconds(app->config->intensity.within),
-		 app->config->name);
+		 asks ? ": mend it, then epochctl reset " : "", asks ? app->config->name : "");
 	log_error(0, "app %s epoch %u: fatal: %s", app->config->name, app->epoch, app->reason);
 	run_ended(app);
 }
 
-/* In words, with what it was that could not be started. */
-static void describe_end(const struct app *app, char *text, size_t size)
+/* How it ended, and what the end itself does not tell of a failed start. */
+static void describe(const struct app *app, char *text, size_t size)
 {
 	char detail[240];
 	const char *more = detail_of(app, detail, sizeof detail);
@@ -348,7 +386,7 @@ static void back_off(struct app *app, int64_t delay)
 {
 	char how[256];
 
-	describe_end(app, how, sizeof how);
+	describe(app, how, sizeof how);
 	app_move(app, APP_BACKOFF, "%s", how);
 	app->retry_at = clock_real() + delay;
 	app_set_deadline(app, delay);
@@ -368,6 +406,8 @@ static void restart_after_failure(struct app *app)
 	}
 	group_failed(app);
 	delay = policy_delay(app->config, app->failures, drand48());
+	if (app->no_room && delay < NO_ROOM_DELAY)
+		delay = NO_ROOM_DELAY;
 	if (delay > 0 && app->end.cause != EP_BOOT)
 		back_off(app, delay);
 	else
@@ -378,7 +418,7 @@ static void stay_down(struct app *app)
 {
 	char how[256];
 
-	describe_end(app, how, sizeof how);
+	describe(app, how, sizeof how);
 	app->restart_cause = EP_NO_CAUSE;   /* a stop followed by a start is no restart */
 	app_move(app, APP_STOPPED, "%s", how);
 	run_ended(app);
@@ -391,7 +431,7 @@ static void tell_end(struct app *app)
 	bool bad = policy_counts(app->end.cause) && policy_is_failure(&app->end) &&
 		   (policy_restarts(app->config, &app->end) || app->end.cause == EP_START_FAILED);
 
-	describe_end(app, how, sizeof how);
+	describe(app, how, sizeof how);
 	app_post(app, "ended", how);
 	if (bad)
 		log_error(0, "app %s epoch %u: %s", app->config->name, app->end_epoch, how);
@@ -399,12 +439,22 @@ static void tell_end(struct app *app)
 		log_notice(0, "app %s epoch %u: %s", app->config->name, app->end_epoch, how);
 }
 
+/* A command that is not there: whoever typed it is waiting to hear that. What did run once may come
+ * back, while it is being replaced, say. */
+static bool is_typed_wrong(const struct app *app)
+{
+	return app->epochd->run_mode && !app->has_run &&
+	       (app->exec_error == -ENOENT || app->exec_error == -EACCES ||
+		app->exec_error == -ENOTDIR || app->exec_error == -ENOEXEC);
+}
+
 void app_decide(struct app *app)
 {
 	app->active = false;
-	app->gone_since = 0.;
+	app->gone_since = 0;
 	app->identity.pid = 0;
-	app->restart_cause = app->end.cause;
+	app->restart_cause = app->uncounted ? EP_NO_CAUSE : app->end.cause;
+	app->uncounted = false;
 	app_clear_deadline(app);
 	if (!app->is_old_news)
 		tell_end(app);
@@ -420,7 +470,8 @@ void app_decide(struct app *app)
 		/* A shutdown that the supervisor before us did not live to finish. */
 		app->restart_cause = EP_NO_CAUSE;
 		app_try_start(app);
-	} else if (!policy_restarts(app->config, &app->end) || app->epochd->told_to_end) {
+	} else if (!policy_restarts(app->config, &app->end) || app->epochd->told_to_end ||
+		   is_typed_wrong(app)) {
 		stay_down(app);
 	} else {
 		restart_after_failure(app);

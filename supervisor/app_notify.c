@@ -33,7 +33,7 @@ static void start_timed_out(struct app *app)
 
 void app_on_deadline(struct app *app)
 {
-	if (app->active && app->pidfd >= 0 && app->gone_since != 0.) {
+	if (app->pidfd >= 0 && app->gone_since && app->state != APP_SWEEPING) {
 		app_exited(app);   /* how it ended may be known by now */
 		return;
 	}
@@ -42,6 +42,10 @@ void app_on_deadline(struct app *app)
 		start_timed_out(app);
 		break;
 	case APP_STOPPING:
+		if (app->killed) {
+			app_cannot_be_killed(app);
+			break;
+		}
 		log_notice(0, "app %s epoch %u: not gone within %g s: SIGKILL", app->config->name,
 			   app->epoch, clock_seconds(app->config->stop_timeout));
 		app_kill(app);
@@ -65,12 +69,13 @@ static void on_watchdog(EV_P_ ev_timer *w, int revents)
 	int64_t before = app->up_since;
 
 	(void)revents;
+	(void)loop;
 	if (app->notify)
 		notify_drain(app->notify);
 	/* Draining may have moved the timer, ended the incarnation, or the loop itself was away. */
 	if (ev_is_active(w) || app->state != APP_UP || app->up_since != before)
 		return;
-	if (ev_now(EV_A) - app->deadline_at > 1.0) {   /* as in deadline_is_real() */
+	if (app_loop_was_away(app)) {   /* as in deadline_is_real() */
 		app_watchdog_start(app);
 		return;
 	}
@@ -85,7 +90,7 @@ static void set_watchdog(struct app *app, int64_t ns)
 	struct ev_loop *loop = app->epochd->loop;
 
 	ev_timer_stop(loop, &app->watched);
-	app->deadline_at = ev_now(loop) + clock_seconds(ns);
+	app->deadline_at = clock_now() + ns;
 	ev_timer_set(&app->watched, clock_seconds(ns), 0.);
 	ev_timer_start(loop, &app->watched);
 }
@@ -134,7 +139,8 @@ static void change_main(struct app *app, pid_t pid)
 		return;
 	}
 	ev_io_stop(app->epochd->loop, &app->exited);
-	pids_remove(app->epochd->pids, app->identity.pid);   /* it is reaped like any orphan */
+	pids_remove(app->epochd->pids, app->identity.pid);
+	exit_reap(app->identity.pid, app->pidfd);   /* if it lives on: like any orphan, later */
 	close(app->pidfd);
 	app->pidfd = pidfd;
 	app->adopted = true;
@@ -146,6 +152,9 @@ static void change_main(struct app *app, pid_t pid)
 		entry->pidfd_inode = app->identity.pidfd_inode;
 	}
 	app_watch_process(app);
+	/* Ours as soon as its parent ends: how it ended is then asked before it is reaped. */
+	if (pids_add(app->epochd->pids, pid, app_child_exited, app) < 0)
+		log_error(-ENOMEM, "app %s: out of memory", app->config->name);
 	log_notice(0, "app %s epoch %u: its main process is %d now", app->config->name, app->epoch,
 		   (int)pid);
 	app_fill_incarnation(app, app->epoch, NULL);
@@ -189,6 +198,8 @@ void app_on_notify(const struct notify_message *message, void *user)
 {
 	struct app *app = user;
 
+	if (app->gone_since)   /* its fence is closed, nothing opens it again (I3) */
+		return;
 	if (message->main_pid)
 		change_main(app, message->main_pid);
 	if (message->status)

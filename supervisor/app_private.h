@@ -51,11 +51,12 @@ struct app {
 	enum found found;            /* by app_recover(), for app_resume() */
 	bool removed;                /* not configured any more: goes when it is down */
 	bool again;                  /* start the next as soon as this one is gone, whatever the policy */
+	bool uncounted;              /* that next start is none of the restarts: it was stopped before */
 	bool waiting;                /* for another application; see groups.c */
 	bool awaits_epochs;          /* to become durable */
 	bool adopted;                /* not our child */
 	bool exit_pending;           /* dead, but the outcome of its exec is yet to be read */
-	bool killed;                 /* SIGKILL was sent */
+	bool killed;                 /* SIGKILL was sent, and has not ended it yet */
 	struct app *held_by;         /* the one of its group that took it down, and goes first */
 
 	/* The incarnation that runs. */
@@ -65,6 +66,8 @@ struct app {
 	struct spawn *spawn;         /* exec under way */
 	int exec_error;              /* negative errno, and the step */
 	const char *exec_step;
+	bool has_run;                /* under this supervisor, in whatever epoch */
+	bool no_room;                /* for it in the system (EAGAIN, ENOMEM, EMFILE): not its fault */
 	enum ep_cause ending;        /* why we end it; EP_NO_CAUSE: we do not */
 	int64_t started_at, up_at;   /* CLOCK_REALTIME, ns */
 	int64_t up_since;            /* CLOCK_MONOTONIC, ns; of `starting` until it is up */
@@ -91,9 +94,9 @@ struct app {
 	ev_io exited;                /* the pidfd */
 	ev_timer deadline;           /* of the state: start, stop, backoff, the next look at leftovers */
 	ev_timer watched;            /* watchdog; WATCHDOG=1 moves it */
-	double deadline_at;          /* ev time that `deadline` was meant for; see deadline_is_real() */
+	int64_t deadline_at;         /* CLOCK_MONOTONIC, ns: when `deadline` or `watched` is due */
 	double sweep_delay;
-	double gone_since;           /* ev time its process ended; for what cannot be killed */
+	int64_t gone_since;          /* CLOCK_MONOTONIC, ns: its process was seen ended; 0: it was not */
 	bool told_stuck;             /* that it takes long to be gone */
 };
 
@@ -108,6 +111,8 @@ void app_save(struct app *app);   /* hands its state to the store, and asks for 
 void app_committed(struct app *app);
 void app_store_failing(struct app *app);
 void app_set_deadline(struct app *app, int64_t ns);
+/* How late the deadline's timer is: more than a second is the loop's own fault. */
+bool app_loop_was_away(const struct app *app);
 void app_clear_deadline(struct app *app);
 bool app_runs(const struct app *app);   /* an incarnation is there, or what it left behind */
 struct incarnation_id app_incarnation(const struct app *app);
@@ -118,6 +123,7 @@ uint64_t app_post(struct app *app, const char *event, const char *reason);
 void app_try_start(struct app *app);
 void app_spawn(struct app *app);             /* the incarnation that the spawn word names */
 void app_watch_process(struct app *app);     /* its pidfd, in `pidfd` */
+void app_child_exited(void *app);            /* for pids_add() */
 void app_is_up(struct app *app, const char *reason);
 void app_open_notify(struct app *app);
 void app_open_output(struct app *app);
@@ -125,6 +131,7 @@ void app_open_output(struct app *app);
 /* app_end.c */
 void app_end(struct app *app, enum ep_cause cause);   /* signals; stop-timeout */
 void app_kill(struct app *app);                       /* SIGKILL, now */
+void app_cannot_be_killed(struct app *app);           /* it outlived that: the reason says so */
 void app_exited(struct app *app);                     /* its pidfd is readable */
 void app_lost(struct app *app, struct ep_end end);    /* the incarnation is over: fence, record, sweep */
 void app_sweep(struct app *app);
@@ -144,6 +151,8 @@ bool group_lets(struct app *app);            /* may it start now? otherwise it w
 void group_failed(struct app *app);          /* its end takes others down */
 void group_is_up(struct app *app);           /* those who wait for it */
 void group_is_down(struct app *app);
+void group_forget(struct app *app);          /* it goes: nobody is held by it any more */
+void group_retry(struct epochd *epochd);     /* those who wait */
 void shutdown_step(struct epochd *epochd);   /* ends what no running one needs */
 
 

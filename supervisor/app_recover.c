@@ -21,6 +21,7 @@
 #include "supervisor/history.h"
 #include "supervisor/ledger.h"
 #include "supervisor/log.h"
+#include "supervisor/pids.h"
 #include "supervisor/policy.h"
 #include "supervisor/recovery.h"
 
@@ -59,13 +60,26 @@ static void raise_totals(struct app *app, const struct store_state *state)
 					      memory_order_relaxed);
 }
 
-static void take_state(struct app *app, const struct store_state *state)
+/* With `epochd run` a person says anew that it shall run, and after a clean end that what was is over:
+ * otherwise one that was fatal or stopped would never be started, and nobody be told. */
+static void want_anew(struct app *app, const struct found_at_start *at_start)
+{
+	app->wanted = true;
+	if (at_start->clean || app->fatal)
+		app->forgiven_at = clock_real();
+	app->fatal = false;
+}
+
+static void take_state(struct app *app, const struct found_at_start *at_start,
+		       const struct store_state *state)
 {
 	app->wanted = state->wanted && !app->removed;
 	app->fatal = state->fatal;
 	app->reserved = state->reserved;
 	app->forgiven_at = state->forgiven_at;
 	app->since = state->since;
+	if (app->epochd->run_mode && !app->removed)
+		want_anew(app, at_start);
 }
 
 static void remember_end(struct app *app, uint32_t epoch, struct ep_end end, int64_t ended_at)
@@ -183,6 +197,19 @@ static void redo(struct app *app, uint64_t fence)
 	atomic_store_explicit(&ledger->redo_epoch, 0, memory_order_release);
 }
 
+/* Written at once, while the store may have been a slow disk behind. */
+static void take_wish(struct app *app)
+{
+	uint64_t wish = app->ledger->wish;
+
+	if (!(wish & LEDGER_WISH))
+		return;
+	app->wanted = (wish & LEDGER_WISH_STARTED) && !app->removed;
+	app->fatal = wish & LEDGER_WISH_FATAL;
+	if (app->ledger->forgiven_at > app->forgiven_at)
+		app->forgiven_at = app->ledger->forgiven_at;
+}
+
 /* Entries beyond the fence were prepared and never begun; the others go to the store once more. */
 static void take_incarnations(struct app *app)
 {
@@ -228,15 +255,20 @@ void app_remember_ledger(struct app *app)
 }
 
 /* Between clone and the parent's next instruction only the pid is known: that it is ours is then told
- * by its cgroup, session or token. */
-static bool is_surely_ours(const struct app *app, const struct identity *identity)
+ * by its cgroup or token, asked while its pidfd is held. */
+static int open_by_pid(const struct app *app, struct identity *identity)
 {
 	struct incarnation_id id = app_incarnation(app);
 	struct leftovers leftovers = app_leftovers(app);
+	int pidfd = identity_complete(identity) == 0 ? identity_open(identity, app->epochd->kernel) :
+						       -ESRCH;
 
-	if (identity->start_ticks || identity->pidfd_inode)
-		return true;
-	return incarnation_has(&leftovers, &id, identity->pid);
+	id.main = 0;   /* its number says nothing */
+	if (pidfd >= 0 && !incarnation_has(&leftovers, &id, identity->pid)) {
+		close(pidfd);
+		return -ESRCH;
+	}
+	return pidfd;
 }
 
 static void find_process(struct app *app, uint64_t word)
@@ -250,8 +282,10 @@ static void find_process(struct app *app, uint64_t word)
 	else if (spawn_word_epoch(word) == app->epoch &&
 		 spawn_word_state(word) == SPAWN_CLAIMED)
 		*identity = (struct identity){ .pid = spawn_word_pid(word) };
-	if (identity->pid > 0 && is_surely_ours(app, identity))
-		app->pidfd = identity_open(identity, app->epochd->kernel);
+	if (identity->pid > 0)
+		app->pidfd = identity->start_ticks || identity->pidfd_inode ?
+			     identity_open(identity, app->epochd->kernel) :
+			     open_by_pid(app, identity);
 	if (app->pidfd < 0)
 		app->pidfd = -1;
 	if (entry) {
@@ -294,7 +328,7 @@ static enum found what_was_found(struct app *app, uint64_t fence)
 	word = atomic_load_explicit(&app->ledger->spawn, memory_order_acquire);
 	find_process(app, word);
 	if (state == EP_DOWN || state == EP_FATAL) {
-		app->fatal = app->fatal || state == EP_FATAL;
+		app->fatal = app->fatal || (state == EP_FATAL && !app->epochd->run_mode);
 		remember_end(app, app->epoch, ep_fence_end(fence),
 			     entry && entry->ended_at ? entry->ended_at : clock_real());
 		return FOUND_ENDED;
@@ -310,6 +344,7 @@ static void recover_from_words(struct app *app, const struct found_at_start *at_
 	struct store_incarnation row;
 
 	app->epoch = ep_fence_epoch(fence);
+	take_wish(app);
 	redo(app, fence);
 	raise_totals(app, state);
 	if (!at_start->running && store_last_ended(app->epochd->store, app->config->name, &row) > 0)
@@ -337,7 +372,7 @@ int app_recover(struct app *app, const struct found_at_start *at_start)
 		return log_error(r, "app %s: no room for it in the ledger (%s)", app->config->name,
 				 epochd->segment_dir);
 	store_app_state(app->stored, &state);
-	take_state(app, &state);
+	take_state(app, at_start, &state);
 	app->cgroup = cgroup_open(epochd->cgroups, app->config->name);
 	if (app->cgroup < 0)
 		app->cgroup = -1;
@@ -383,6 +418,10 @@ static void adopt(struct app *app)
 	app_open_output(app);
 	app_open_notify(app);
 	app_watch_process(app);
+	if (pids_add(app->epochd->pids, app->identity.pid, app_child_exited, app) < 0)
+		log_error(-ENOMEM, "app %s: out of memory", app->config->name);
+	if (ep_fence_state(fence) == EP_STOPPING)
+		app->ending = ep_fence_end(fence).cause ? ep_fence_end(fence).cause : EP_ASKED;
 	app->state = ep_fence_state(fence) == EP_UP ? APP_UP :
 		     ep_fence_state(fence) == EP_STOPPING ? APP_STOPPING : APP_STARTING;
 	log_notice(0, "app %s epoch %u: adopted, pid %d, %s", app->config->name, app->epoch,
@@ -403,7 +442,6 @@ static void go_on_as_adopted(struct app *app)
 			app_set_deadline(app, app->config->start_timeout);
 		break;
 	case APP_STOPPING:
-		app->ending = EP_ASKED;
 		pidfd_signal(app->pidfd, app->config->stop_signal);
 		app_set_deadline(app, app->config->stop_timeout);
 		break;
@@ -427,6 +465,7 @@ static void spawn_again(struct app *app)
 	app->identity = (struct identity){ 0 };
 	app->watchdog = app->config->watchdog;
 	app->up_since = clock_now();
+	app->oom_kills = -1;
 	app_open_output(app);
 	app_open_notify(app);
 	/* Release, with the child's compare-and-swap. Another attempt: an old child cannot take it. */
@@ -449,33 +488,50 @@ static void go_on_after_end(struct app *app)
 		ledger_incarnation_end(entry, app->end, app->ended_at);
 		app_fill_incarnation(app, app->epoch, NULL);
 	}
-	if (app->pidfd >= 0) {
-		pidfd_signal(app->pidfd, SIGKILL);
-		close(app->pidfd);
-		app->pidfd = -1;
-	}
-	app->gone_since = ev_now(app->epochd->loop);
+	app->gone_since = clock_now();
 	app->sweep_delay = 0.001;
 	app->told_stuck = false;
 	app_sweep(app);
 }
 
+static void it_is_over(struct app *app, enum ep_cause cause)
+{
+	app->active = true;
+	app->adopted = true;
+	app_lost(app, (struct ep_end){ .cause = cause });
+}
+
+/* `epochd run` is itself what a person asks for: a stop, an end for good or a giving up that a supervisor
+ * before us saw does not hold for this one, which would have nothing to do. */
+static void start_for_run(struct app *app)
+{
+	if (app->fatal)
+		app->forgiven_at = clock_real();
+	app->wanted = true;
+	app->fatal = false;
+	if (app->found == FOUND_ENDED && !policy_restarts(app->config, &app->end))
+		app->again = app->uncounted = true;
+}
+
 void app_resume(struct app *app)
 {
+	if (app->epochd->run_mode)
+		start_for_run(app);
 	switch (app->found) {
 	case FOUND_NOTHING:
 		app_try_start(app);
 		break;
 	case FOUND_CANCELLED:
-		spawn_again(app);
+		if (app->wanted)
+			spawn_again(app);
+		else   /* stopped or taken out of the configuration: it never ran */
+			it_is_over(app, EP_ASKED);
 		break;
 	case FOUND_ALIVE:
 		go_on_as_adopted(app);
 		break;
 	case FOUND_LOST:
-		app->active = true;
-		app->adopted = true;
-		app_lost(app, (struct ep_end){ .cause = EP_UNSEEN });
+		it_is_over(app, EP_UNSEEN);
 		break;
 	case FOUND_ENDED:
 		go_on_after_end(app);

@@ -103,7 +103,10 @@ static void open_cgroup(struct app *app)
 			  "session and token only", app->config->name);
 	if (app->cgroup < 0)
 		app->cgroup = -1;
-	app->oom_kills = app->cgroup >= 0 ? cgroup_oom_kills(app->cgroup) : -1;
+	app->oom_kills = app->cgroup >= 0 && !app->epochd->no_oom_counts ?
+			 cgroup_oom_kills(app->cgroup) : -1;
+	if (app->oom_kills == -ENOTSUP)
+		app->epochd->no_oom_counts = true;
 }
 
 static int make_token(char token[static 40])
@@ -160,14 +163,16 @@ static void on_spawned(int r, const char *step, void *user)
 	}
 	if (r < 0)
 		return;   /* it is about to exit: pidfd */
-	/* Off the path of the restart: /proc is slow. */
-	if (identity_complete(&app->identity) == 0 && entry)
+	app->has_run = true;
+	/* Off the path of the restart, and not at all where the inode says it all: /proc is slow, also
+	 * when the process ends. */
+	if (!app->identity.pidfd_inode && identity_complete(&app->identity) == 0 && entry)
 		entry->start_ticks = app->identity.start_ticks;
 	if (app->state == APP_STARTING && app->config->readiness == READINESS_NONE)
 		app_is_up(app, NULL);
 }
 
-static void on_child(void *owner)
+void app_child_exited(void *owner)
 {
 	app_exited(owner);
 }
@@ -258,6 +263,8 @@ void app_spawn(struct app *app)
 		app->exec_error = r;
 		app->exec_step = "clone";
 		app->identity.pid = 0;
+		app->no_room = true;
+		app_move(app, APP_STARTING, NULL);   /* from whatever it was in, to its end */
 		app_lost(app, (struct ep_end){ .cause = EP_START_FAILED });
 		return;
 	}
@@ -267,10 +274,10 @@ void app_spawn(struct app *app)
 		entry->pid = app->identity.pid;
 	}
 	FAULT(identity_in_ledger);
-	pids_add(app->epochd->pids, app->identity.pid, on_child, app);
+	pids_add(app->epochd->pids, app->identity.pid, app_child_exited, app);
 	app_watch_process(app);
 	app_move(app, APP_STARTING, NULL);
-	if (app->config->start_timeout && app->config->readiness != READINESS_NONE)
+	if (app->config->start_timeout)   /* without readiness: of its exec, which may hang */
 		app_set_deadline(app, app->config->start_timeout);
 	app_fill_incarnation(app, app->epoch, NULL);
 	app_save(app);
@@ -334,12 +341,15 @@ static void hold(struct app *app)
 static void begin_next(struct app *app)
 {
 	enum ep_cause cause = app->restart_cause;
+	bool counts = policy_counts(cause) && !app->no_room;
 	int64_t now = clock_now();
 	char token[40] = "";
 
+	app_clear_deadline(app);
 	open_cgroup(app);
 	app_open_output(app);
 	app->started_at = clock_real();
+	FAULT(prepared);
 	if (make_token(token) < 0 ||
 	    !ledger_incarnation_add(app->ledger, app->epoch + 1, app->started_at, cause)) {
 		hold(app);
@@ -351,6 +361,7 @@ static void begin_next(struct app *app)
 	app->killed = false;
 	app->watchdog = app->config->watchdog;
 	app->exec_error = 0;
+	app->no_room = false;
 	app->up_at = 0;
 	app->restart_cause = EP_NO_CAUSE;
 	app->identity = (struct identity){ 0 };
@@ -359,7 +370,7 @@ static void begin_next(struct app *app)
 	if (!app->since)
 		app->since = app->started_at;
 	app_open_notify(app);
-	if (cause && history_add(&app->history, now, policy_counts(cause),
+	if (cause && history_add(&app->history, now, counts,
 				 app->config->intensity.restarts) < 0)
 		log_error(-ENOMEM, "app %s: a restart is missing in the last hour and day",
 			  app->config->name);

@@ -231,6 +231,9 @@ static void collect_removed(struct epochd *epochd)
 {
 	size_t kept = 0, removed = 0;
 
+	for (size_t i = 0; i < epochd->app_count; i++)
+		if (epochd->apps[i]->removed && !epochd->apps[i]->active)
+			group_forget(epochd->apps[i]);
 	for (size_t i = 0; i < epochd->app_count; i++) {
 		struct app *app = epochd->apps[i];
 
@@ -241,7 +244,10 @@ static void collect_removed(struct epochd *epochd)
 			epochd->apps[kept++] = app;
 	}
 	removed -= epochd->app_count - kept;
-	epochd->app_count = kept;
+	if (kept < epochd->app_count) {
+		epochd->app_count = kept;
+		group_retry(epochd);   /* one may have waited for one that is no more */
+	}
 	if (removed == 0)
 		free_retired(epochd);
 }
@@ -260,6 +266,17 @@ static void tell_upward(struct epochd *epochd)
 	upward_status(epochd->upward, text);
 }
 
+/* What a turn hands over and logs waits for its end: the restarts in it come first. */
+static void on_after_sleep(EV_P_ ev_check *w, int revents)
+{
+	struct epochd *epochd = container_of(w, struct epochd, after_sleep);
+
+	(void)revents;
+	(void)loop;
+	store_hold(epochd->store);
+	log_hold();
+}
+
 static void on_before_sleep(EV_P_ ev_prepare *w, int revents)
 {
 	struct epochd *epochd = container_of(w, struct epochd, before_sleep);
@@ -270,6 +287,8 @@ static void on_before_sleep(EV_P_ ev_prepare *w, int revents)
 		collect_removed(epochd);
 	if (epochd->changed)
 		tell_upward(epochd);
+	store_let_go(epochd->store);
+	log_let_go();
 }
 
 /* ---- start ---- */
@@ -299,6 +318,7 @@ static int make_paths(struct epochd *epochd, const struct epochd_options *option
 		return log_error(-EPERM, "%s: choose a --runtime-dir", runtime);
 	if (r < 0 && !epochd->run_mode)
 		return log_error(r, "no state directory: choose one with --state-dir");
+	epochd->runtime_is_private = is_private;
 	epochd->runtime_dir = paths_of_instance(runtime, config->instance, NULL);
 	epochd->state_dir = r < 0 ? NULL : paths_of_instance(state, config->instance, NULL);
 	if (asprintf(&epochd->segment_dir, "%s/epochd-%u-%s", config->segment_directory,
@@ -314,13 +334,30 @@ static bool can_write(const char *directory)
 	return directory && directory_make(directory, 0755) == 0 && access(directory, W_OK) == 0;
 }
 
+static int choose_state_dir(struct epochd *epochd)
+{
+	if (can_write(epochd->state_dir))
+		return 0;
+	if (!epochd->run_mode)
+		return log_error(-EACCES, "state directory %s: choose another with --state-dir",
+				 epochd->state_dir);
+	log_error(0, "no writable state directory: epochs last as long as %s does",
+		  epochd->runtime_dir);
+	free(epochd->state_dir);
+	epochd->state_dir = strdup(epochd->runtime_dir);
+	return epochd->state_dir ? 0 : -ENOMEM;
+}
+
 static int make_directories(struct epochd *epochd)
 {
 	char notify[4200], output[4200];
-	int r = directory_make(epochd->runtime_dir, 0755);
+	int r = choose_state_dir(epochd);
 
 	snprintf(notify, sizeof notify, "%s/notify", epochd->runtime_dir);
 	snprintf(output, sizeof output, "%s/output", epochd->runtime_dir);
+	if (r < 0)
+		return r;
+	r = directory_make(epochd->runtime_dir, 0755);
 	if (r == 0)
 		r = directory_make(notify, 0711);
 	if (r == 0)
@@ -328,15 +365,6 @@ static int make_directories(struct epochd *epochd)
 	if (r < 0)
 		return log_error(r, "runtime directory %s: choose another with --runtime-dir",
 				 epochd->runtime_dir);
-	if (!can_write(epochd->state_dir)) {
-		if (!epochd->run_mode)
-			return log_error(-EACCES, "state directory %s: choose another with --state-dir",
-					 epochd->state_dir);
-		log_notice(0, "no writable state directory: epochs last as long as %s does",
-			   epochd->runtime_dir);
-		free(epochd->state_dir);
-		epochd->state_dir = strdup(epochd->runtime_dir);
-	}
 	r = directory_make(epochd->segment_dir, 0755);
 	if (r < 0)
 		return log_error(r, "segment directory %s cannot be used", epochd->segment_dir);
@@ -461,6 +489,9 @@ static void init_watchers(struct epochd *epochd)
 	ev_async_start(epochd->loop, &epochd->store_spoke);
 	ev_prepare_init(&epochd->before_sleep, on_before_sleep);
 	ev_prepare_start(epochd->loop, &epochd->before_sleep);
+	ev_check_init(&epochd->after_sleep, on_after_sleep);
+	ev_set_priority(&epochd->after_sleep, EV_MAXPRI);
+	ev_check_start(epochd->loop, &epochd->after_sleep);
 	ev_timer_init(&epochd->still_stopping, on_still_stopping, 0., 5.);
 }
 
@@ -483,6 +514,7 @@ static int start(struct epochd *epochd, const struct epochd_options *options)
 	at_start.highest = recovery_highest(epochd->segments);
 	init_watchers(epochd);
 	r = open_store(epochd, &at_start);
+	epochd->untouched = r == 0 && at_start.clean;
 	if (r == 0)
 		r = open_ledger(epochd, &at_start);
 	if (r == 0)
@@ -500,6 +532,7 @@ static int start(struct epochd *epochd, const struct epochd_options *options)
 
 static void go_on(struct epochd *epochd)
 {
+	epochd->untouched = false;
 	events_post(epochd->events, NULL, 0, "started", NULL);
 	if (!cgroups_path(epochd->cgroups) && !epochd->run_mode)
 		epochd_warn(epochd, "no_cgroup", "no writable cgroup2: what an application leaves "
@@ -565,8 +598,13 @@ static void remove_runtime(const struct epochd *epochd)
 		snprintf(path, sizeof path, "%s/%s", epochd->runtime_dir, names[i]);
 		rmdir(path);
 	}
-	if (strcmp(epochd->runtime_dir, epochd->state_dir) != 0)
+	if (strcmp(epochd->runtime_dir, epochd->state_dir) == 0)
+		return;
+	rmdir(epochd->runtime_dir);
+	if (epochd->runtime_is_private) {   /* in shared memory, which we leave as we found it */
+		*strrchr(epochd->runtime_dir, '/') = '\0';
 		rmdir(epochd->runtime_dir);
+	}
 }
 
 int epochd_run(struct config *config, const char *file, bool conf_d,
@@ -578,6 +616,7 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 				 .run_mode = options->run_mode, .kernel = &kernel,
 				 .instance_option = options->instance,
 				 .started_at = clock_real() };
+	bool clean;
 	int r;
 
 	signal(SIGPIPE, SIG_IGN);   /* every write says so itself; before the spawner looks what is */
@@ -600,11 +639,14 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 		go_on(&epochd);
 		if (!epochd.done)
 			ev_run(epochd.loop, 0);
+		log_let_go();
 	}
 	signals_free(signals);
 	if (epochd.terminal)
 		run_leave_terminal();
-	if (free_all(&epochd, r == 0) == 0 && r == 0)
+	/* A start that failed leaves nothing either, unless something was there before. */
+	clean = r == 0 || epochd.untouched;
+	if (free_all(&epochd, clean) == 0 && clean)
 		remove_runtime(&epochd);
 	upward_close(epochd.upward);
 	ev_loop_destroy(epochd.loop);

@@ -65,13 +65,17 @@ struct epochd {
 	struct config **retired;        /* configurations that something removed still runs under */
 	size_t retired_count;
 
+	bool no_oom_counts;             /* the memory controller is off: not asked again */
 	struct rlimit nofile;           /* as it was when we were started, for our children */
 	struct reload *reload;
 	ev_prepare before_sleep;        /* what is done once for each turn of the loop */
+	ev_check after_sleep;
 	ev_async store_spoke;
 	ev_timer still_stopping;
 	bool changed;                   /* upward has not been told yet */
 
+	bool runtime_is_private;        /* below the segment directory, and made by us: see paths.h */
+	bool untouched;                 /* the last run ended clean, and nothing was started since */
 	bool shutting_down;
 	bool done;                      /* all is down: the loop ends */
 	bool run_mode;                  /* `epochd run` */

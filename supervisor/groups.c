@@ -7,6 +7,7 @@
 
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
+#include "supervisor/ledger.h"
 
 static bool is_after(const struct app *app, const struct app *first)
 {
@@ -18,12 +19,14 @@ static bool is_after(const struct app *app, const struct app *first)
 
 static void wait_for(struct app *app, const struct app *other)
 {
-	bool new = !app->waiting || !app->reason;
+	static const char waits[] = "waits for ";
+	bool new = !app->waiting || !app->reason ||
+		   strncmp(app->reason, waits, sizeof waits - 1) != 0;
 
 	app->waiting = true;
 	if (new)
-		app_move(app, app->active ? app->state : APP_STOPPED, "waits for %s, which is %s",
-			 other->config->name, app_state_name(other->state));
+		app_move(app, app->active ? app->state : APP_STOPPED, "%s%s, which is %s",
+			 waits, other->config->name, app_state_name(other->state));
 }
 
 /* Those that it took down must be gone before it starts; then all start, in order, it among them. */
@@ -108,11 +111,12 @@ void group_failed(struct app *app)
 			continue;
 		other->held_by = app;
 		other->again = true;
+		other->ledger->again = 1;
 		app_end(other, EP_GROUP);
 	}
 }
 
-static void retry_waiting(struct epochd *epochd)
+void group_retry(struct epochd *epochd)
 {
 	for (size_t i = 0; i < epochd->app_count; i++)
 		if (epochd->apps[i]->waiting && !epochd->apps[i]->active)
@@ -128,13 +132,25 @@ void group_is_up(struct app *app)
 			app_try_start(epochd->apps[i]);
 }
 
+void group_forget(struct app *app)
+{
+	for (size_t i = 0; i < app->epochd->app_count; i++) {
+		struct app *other = app->epochd->apps[i];
+
+		if (other->held_by != app)
+			continue;
+		other->held_by = NULL;
+		other->waiting = other->wanted && !other->active && other->state == APP_STOPPED;
+	}
+}
+
 /* One that went down and stays so holds nobody of its group back any more. */
 void group_is_down(struct app *app)
 {
 	if (is_in_group(app)) {
 		if (app->state == APP_STOPPED || app->state == APP_FATAL)
 			release_members(app);
-		retry_waiting(app->epochd);
+		group_retry(app->epochd);
 	}
 	if (app->epochd->shutting_down)
 		shutdown_step(app->epochd);

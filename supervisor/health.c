@@ -80,6 +80,8 @@ static void command_exited(void *owner)
 
 	if (r == -EAGAIN)
 		return;
+	if (health->spawn)
+		spawn_ended(health->spawn);
 	close_run(health);
 	judge(health, r == 1 && end.kind == EP_END_CODE && end.value == 0,
 	      end.kind == EP_END_CODE ? "failed" : "was killed");

@@ -134,14 +134,15 @@ int ledger_open(struct ledger **out, int directory, const char *uuid, const char
 {
 	struct ledger *ledger = calloc(1, sizeof *ledger);
 	struct ledger_header copy;
-	struct stat st;
+	struct stat st = { 0 };
 	int r;
 
 	if (!ledger)
 		return -ENOMEM;
 	ledger->page = MAP_FAILED;
 	ledger->fd = open_good(directory, &copy, &st, why);
-	*fresh = ledger->fd < 0 || strcmp(copy.uuid, uuid) || strcmp(copy.boot_id, boot_id);
+	*fresh = ledger->fd < 0 || strcmp(copy.uuid, uuid) != 0 ||
+		 strcmp(copy.boot_id, boot_id) != 0;
 	if (*fresh) {
 		if (ledger->fd >= 0)
 			close(ledger->fd);

@@ -58,6 +58,8 @@ static inline enum spawn_word_state spawn_word_state(uint64_t word)
 }
 static inline int spawn_word_pid(uint64_t word) { return (int)(word & 0xffffff); }
 
+enum { LEDGER_WISH = 1, LEDGER_WISH_STARTED = 2, LEDGER_WISH_FATAL = 4 };
+
 struct ledger_record {
 	char app[64];                   /* "": free */
 	_Atomic uint64_t spawn;
@@ -70,7 +72,10 @@ struct ledger_record {
 					 * itself a reservation (I1) */
 	char token[40];                 /* EPOCHD_TOKEN of the incarnation in the spawn word */
 	uint64_t again;                 /* a restart was asked for and the next start is still owed */
-	uint64_t spare[8];
+	/* What a person wants, newer than the store's: LEDGER_WISH_*, 0: nothing yet. */
+	uint64_t wish;
+	int64_t forgiven_at;            /* goes with it */
+	uint64_t spare[6];
 	struct ledger_incarnation incarnation[LEDGER_INCARNATIONS];
 	uint64_t pad[3];
 };

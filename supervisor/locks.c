@@ -126,8 +126,9 @@ static int lock_file(int fd, const char *directory)
 			break;
 		wait_a_little();
 	}
-	return log_error(-EBUSY, "directory %s: epochd with pid %ld holds it already", directory,
-			 holder);
+	log_error(0, "directory %s: epochd with pid %ld holds it already: another one beside it needs "
+		  "another --instance", directory, holder);
+	return -EBUSY;
 }
 
 /* The holder before us may have unlinked it while we waited. */
@@ -185,8 +186,8 @@ int locks_take(struct locks **out, const char *segments, const char *state, cons
 		locks->fd[i] = -1;
 	for (int i = 0; i < LOCKS && r == 0; i++)
 		/* One directory may serve as two. */
-		if (i == 0 || (strcmp(directories[i], directories[i - 1]) &&
-			       strcmp(directories[i], directories[0]))) {
+		if (i == 0 || (strcmp(directories[i], directories[i - 1]) != 0 &&
+			       strcmp(directories[i], directories[0]) != 0)) {
 			r = take(&locks->fd[i], directories[i]);
 			locks->directory[i] = strdup(directories[i]);
 		}

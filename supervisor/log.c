@@ -16,6 +16,43 @@
 static struct log_options options = { .level = LOG_LEVEL_NOTICE };
 static bool under_systemd;
 
+/* Of the thread that holds its lines back; NULL in the others. */
+static char kept_lines[16384];
+static _Thread_local char *kept;
+static _Thread_local size_t kept_size;
+
+/* Nobody is there to be told that the log cannot be written. */
+static void write_out(const char *text, size_t size)
+{
+	(void)!write(STDERR_FILENO, text, size);
+}
+
+void log_hold(void)
+{
+	kept = kept_lines;
+}
+
+static void write_kept(void)
+{
+	if (kept_size)
+		write_out(kept, kept_size);
+	kept_size = 0;
+}
+
+void log_let_go(void)
+{
+	write_kept();
+	kept = NULL;
+}
+
+static void keep(const char *line, size_t size)
+{
+	if (kept_size + size > sizeof kept_lines)
+		write_kept();
+	memcpy(kept + kept_size, line, size);
+	kept_size += size;
+}
+
 /* Inherited by all of a session started by systemd, so that it must be our stderr that it names. */
 static bool is_the_journal(const char *stream)
 {
@@ -116,8 +153,10 @@ static void put(enum log_level level, int r, const char *format, va_list values)
 		length = (size_t)snprintf(line, sizeof line - 1, "%s %-6s %s", stamp,
 					  level_name(level), text);
 	line[length++] = '\n';
-	/* Nobody is there to be told that the log cannot be written. */
-	(void)!write(STDERR_FILENO, line, length);
+	if (kept)
+		keep(line, length);
+	else
+		write_out(line, length);
 }
 
 #define PUT(level)                            \

@@ -14,6 +14,11 @@ struct log_options {
 };
 void log_setup(struct log_options options);
 
+/* This thread's lines are kept (16 KiB of them) until log_let_go(), which writes them at once: so that a
+ * turn of the loop that restarts an application writes after it has. One thread at most holds. */
+void log_hold(void);
+void log_let_go(void);
+
 /* r: 0 or a negative errno, whose text is appended after ": ". Each returns r. */
 int log_error(int r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int log_notice(int r, const char *format, ...) __attribute__((format(printf, 2, 3)));

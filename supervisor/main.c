@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
@@ -40,7 +41,7 @@ static const char usage[] =
 	"Without -c: /etc/epochd/epochd.conf as root, else $XDG_CONFIG_HOME/epochd/epochd.conf,\n"
 	"and conf.d/*.conf beside it.\n"
 	"\n"
-	"  -c FILE              configuration, see epochd.conf(5)\n"
+	"  -c, --config FILE    configuration, see epochd.conf(5)\n"
 	"  --instance NAME      several run side by side under different names\n"
 	"  --runtime-dir DIR    for control.sock; also EPOCHD_RUNTIME_DIR\n"
 	"  --state-dir DIR      for epochd.db; also EPOCHD_STATE_DIR\n"
@@ -89,16 +90,24 @@ struct command_line {
 
 static int complain(const char *text, const char *value)
 {
-	fprintf(stderr, "epochd: %s%s%s\nTry 'epochd --help'.\n", text, value ? ": " : "",
-		value ? value : "");
+	if (value)
+		fprintf(stderr, "epochd: %s '%s'\n", text, value);
+	else
+		fprintf(stderr, "epochd: %s\n", text);
+	fputs("Try 'epochd --help'.\n", stderr);
 	return EXIT_USAGE;
 }
 
-/* Of `run` only. */
-static int parse_run_option(struct command_line *line, int option)
+static bool is_verb(const struct command_line *line, const char *verb)
 {
-	if (!line->verb || strcmp(line->verb, "run") != 0)
-		return complain("this option goes with 'epochd run'", NULL);
+	return line->verb && strcmp(line->verb, verb) == 0;
+}
+
+/* Of `run` only. */
+static int parse_run_option(struct command_line *line, int option, const char *name)
+{
+	if (!is_verb(line, "run"))
+		return complain("only 'epochd run' takes the option", name);
 	switch (option) {
 	case OPT_NAME:
 		line->name = optarg;
@@ -120,7 +129,7 @@ static int parse_run_option(struct command_line *line, int option)
 }
 
 /* 0: go on; -1: done, all is said; otherwise the exit status. */
-static int parse_option(struct command_line *line, int option)
+static int parse_option(struct command_line *line, int option, const char *name)
 {
 	switch (option) {
 	case OPT_HELP:
@@ -136,11 +145,13 @@ static int parse_option(struct command_line *line, int option)
 #endif
 	case OPT_CONFIG:
 		line->file = optarg;
-		return 0;
+		return is_verb(line, "run") ? complain("'epochd run' has no configuration; unexpected:",
+						       optarg) : 0;
 	case OPT_INSTANCE:
 		line->options.instance = optarg;
 		return config_name_is_good(optarg) ? 0 :
-		       complain("--instance: letters, digits, '.', '_' and '-' only, not", optarg);
+		       complain("--instance: expected letters, digits, '_', '.' and '-', at most "
+				"63, the first neither '.' nor '-', not", optarg);
 	case OPT_RUNTIME:
 		line->options.runtime_dir = optarg;
 		return 0;
@@ -153,27 +164,30 @@ static int parse_option(struct command_line *line, int option)
 	case OPT_DEBUG:
 		line->log.level = LOG_LEVEL_DEBUG;
 		return 0;
-	case '?':
-		return complain("unknown option", NULL);
+	case '?':   /* getopt has said which one */
+		fputs("Try 'epochd --help'.\n", stderr);
+		return EXIT_USAGE;
 	default:
-		return parse_run_option(line, option);
+		return parse_run_option(line, option, name);
 	}
 }
 
 static int parse(struct command_line *line, int argc, char **argv)
 {
-	int option, r;
+	int option, index, r;
 
 	*line = (struct command_line){ .log = { .level = LOG_LEVEL_NOTICE } };
 	if (argc > 1 && (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "check") == 0)) {
 		line->verb = argv[1];
+		argv[1] = argv[0];   /* getopt begins its complaints with it */
 		argc--;
 		argv++;
 	}
 	opterr = 1;
 	/* "+": what follows the first word that is no option is the program's. */
-	while ((option = getopt_long(argc, argv, "+hVc:", long_options, NULL)) != -1) {
-		r = parse_option(line, option);
+	while ((option = getopt_long(argc, argv, "+hVc:", long_options, &index)) != -1) {
+		r = parse_option(line, option, option < OPT_INSTANCE ? NULL :
+				 long_options[index].name);
 		if (r)
 			return r;
 	}
@@ -187,12 +201,16 @@ static void print_mistake(const char *text, void *user)
 	fprintf(stderr, "%s\n", text);
 }
 
-static int check(const char *file)
+static int check(const struct command_line *line)
 {
+	const char *file = line->file ? line->file : line->rest[0];
+	const char *more = line->file || !file ? line->rest[0] : line->rest[1];
 	struct config *config;
 
 	if (!file)
 		return complain("check: which file?", NULL);
+	if (more)
+		return complain("check: one file at a time; unexpected:", more);
 	if (config_load(&config, file, false, print_mistake, NULL) < 0)
 		return EXIT_FAILURE;
 	printf("%s: good: %zu application%s\n", file, config->app_count,
@@ -221,10 +239,14 @@ static int supervise(struct command_line *line)
 	int r;
 
 	if (line->rest[0])
-		return complain("what is this", line->rest[0]);
+		return complain("-c names a configuration, 'epochd run --' a program, epochctl(1) asks "
+				"what runs; unexpected:", line->rest[0]);
 	if (!file && paths_default_config(&file) < 0)
 		return complain("no HOME to look for a configuration in: use -c FILE", NULL);
 	r = config_load(&config, file, !line->file, print_mistake, NULL);
+	if (r < 0 && !line->file && access(file, F_OK) < 0)
+		fputs("epochd: write it (epochd.conf(5)), name another one with -c, or supervise one "
+		      "program without any: epochd run -- COMMAND\n", stderr);
 	if (r == 0)
 		r = rename_instance(config, line->options.instance);
 	r = r < 0 ? EXIT_FAILURE : epochd_run(config, file, !line->file, &line->options);
@@ -245,11 +267,14 @@ static int run(struct command_line *line)
 	struct app_config *app;
 	const char *name;
 
-	if (!line->rest[0])
+	if (!line->rest[0] || !*line->rest[0])
 		return complain("run: which command? epochd run [OPTIONS] -- COMMAND ARGS", NULL);
 	name = line->name ? line->name : base_name(line->rest[0]);
+	if (!config_name_is_good(name))
+		return complain("--name: expected letters, digits, '_', '.' and '-', at most 63, the "
+				"first neither '.' nor '-', not", name);
 	if (config_for_run(&config, name, line->rest, print_mistake, NULL) < 0)
-		return complain("choose a name with --name", NULL);
+		return EXIT_FAILURE;
 	app = config->apps[0];
 	app->restart = line->has_restart ? line->restart : RESTART_ON_FAILURE;
 	if (line->has_readiness)
@@ -273,8 +298,8 @@ int main(int argc, char **argv)
 	if (r)
 		return r < 0 ? EXIT_SUCCESS : r;
 	log_setup(line.log);
-	if (line.verb && strcmp(line.verb, "check") == 0)
-		return check(line.rest[0]);
+	if (is_verb(&line, "check"))
+		return check(&line);
 	if (line.verb)
 		return run(&line);
 	return supervise(&line);

@@ -101,11 +101,12 @@ static void change_app(struct app *app, const struct app_config *is)
 	if (was_removed) {   /* configured again before it was gone */
 		app->wanted = true;
 		app->again = app->active;
-		return;
+		app->waiting = !app->active;
 	}
 	if (change == CONFIG_SAME)
 		return;
-	app_post(app, "reconfigured", change == CONFIG_RESPAWN ? "restarts" : "goes on");
+	if (!was_removed)
+		app_post(app, "reconfigured", change == CONFIG_RESPAWN ? "restarts" : "goes on");
 	if (app->output && !is->output.file) {
 		output_remove(app->output);
 		app->output = NULL;
@@ -125,6 +126,9 @@ static void remove_app(struct app *app)
 	app->wanted = false;
 	app->again = false;
 	app->waiting = false;
+	app->awaits_epochs = false;
+	if (!app->active)
+		app_clear_deadline(app);   /* of a backoff */
 	app_end(app, EP_ASKED);   /* nothing if it does not run; before_sleep takes it out */
 }
 
@@ -145,6 +149,7 @@ static struct app *add_app(struct epochd *epochd, const struct app_config *confi
 		return NULL;
 	}
 	app->wanted = true;
+	app->waiting = true;
 	app_post(app, "added", NULL);
 	return app;
 }
@@ -206,7 +211,9 @@ static int apply(struct epochd *epochd, struct config *config)
 	epochd_retire(epochd, was);
 	for (size_t i = 0; i < count; i++) {
 		app_save(apps[i]);
-		if (!apps[i]->active && apps[i]->state == APP_STOPPED)
+		/* What is new, and what waits, for its `after` may be another. One that ended for good
+		 * stays so. */
+		if (apps[i]->waiting)
 			app_try_start(apps[i]);
 	}
 	return epochd->control ? control_reconfigure(epochd->control) : 0;
@@ -216,13 +223,15 @@ static void on_read(EV_P_ ev_async *w, int revents)
 {
 	struct reload *reload = container_of(w, struct reload, read);
 	struct epochd *epochd = reload->epochd;
-	struct config *config = STEAL(reload->config);
-	int r = reload->r;
+	struct config *config;
+	int r;
 
 	(void)revents;
 	(void)loop;
-	pthread_join(reload->thread, NULL);
+	pthread_join(reload->thread, NULL);   /* first: what it wrote is ours only then */
 	reload->running = false;
+	config = STEAL(reload->config);
+	r = reload->r;
 	if (r == 0 && epochd->shutting_down)
 		r = -ECANCELED;
 	if (r == 0) {

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "supervisor/app_private.h"
@@ -59,4 +60,33 @@ void run_leave_terminal(void)
 {
 	signal(SIGTTOU, SIG_IGN);   /* we are in its background by now */
 	tcsetpgrp(STDIN_FILENO, getpgrp());
+}
+
+/* Stops as ^Z would have stopped us, had we been in the foreground. Where nobody could let us go on (no
+ * shell, or the first process of a container) the kernel does nothing, and nobody is stopped. */
+static void stop_as_well(void)
+{
+	struct sigaction stop = { .sa_handler = SIG_DFL }, before;
+
+	sigaction(SIGTSTP, &stop, &before);
+	raise(SIGTSTP);   /* until SIGCONT */
+	sigaction(SIGTSTP, &before, NULL);
+}
+
+void run_follow_stop(struct epochd *epochd)
+{
+	struct app *app = epochd->app_count ? epochd->apps[0] : NULL;
+	siginfo_t info = { .si_pid = 0 };
+	void (*before)(int);
+
+	if (!epochd->terminal || !app || app->pidfd < 0 ||
+	    waitid(P_PID, (id_t)app->identity.pid, &info, WSTOPPED | WNOHANG) < 0 || !info.si_pid)
+		return;
+	before = signal(SIGTTOU, SIG_IGN);   /* we are in its background */
+	tcsetpgrp(STDIN_FILENO, getpgrp());
+	stop_as_well();
+	if (run_has_terminal())   /* `fg`, not `bg` */
+		tcsetpgrp(STDIN_FILENO, app->identity.pid);
+	signal(SIGTTOU, before);
+	killpg(app->identity.pid, SIGCONT);
 }

@@ -16,4 +16,7 @@ void run_forward(struct epochd *epochd, int signal);
 bool run_has_terminal(void);
 /* Takes the terminal back from the program's group. */
 void run_leave_terminal(void);
+/* At SIGCHLD: when ^Z has stopped the program, the terminal is its shell's again and we are stopped too;
+ * with us, it goes on. */
+void run_follow_stop(struct epochd *epochd);
 #endif

@@ -51,12 +51,14 @@ static void on_signal(EV_P_ ev_signal *w, int revents)
 
 	(void)revents;
 	(void)loop;
-	if (w->signum == SIGCHLD)
+	if (w->signum == SIGCHLD) {
+		run_follow_stop(watched->epochd);
 		pids_reap(watched->epochd->pids);
-	else if (watched->epochd->run_mode)
+	} else if (watched->epochd->run_mode) {
 		run_forward(watched->epochd, w->signum);
-	else
+	} else {
 		ours(watched->epochd, w->signum);
+	}
 }
 
 int signals_new(struct signals **out, struct epochd *epochd)

@@ -25,7 +25,10 @@ enum {
 	GUARD_SIZE = 4096,
 	STACK_SIZE = 32 << 10,
 	ROOM_SIZE = 128 << 10,   /* enough for most; larger ones are made for the one time */
-	POOL_MOST = 8,
+	POOL_MOST = 64,
+	POOL_AT_REST = 4,        /* kept when nothing is under way: each holds a few pages */
+	SLOTS = 32,              /* children that may share our table at once */
+	LOW_MOST = 255,          /* a descriptor above is too far up for a small table */
 };
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -37,6 +40,12 @@ struct spawner {
 	void *pool[POOL_MOST];     /* rooms at rest, their pages already there */
 	unsigned pooled;
 	struct spawn *under_way;   /* list */
+	ev_prepare before_sleep;
+	/* Low descriptors, taken at the start so that they are low, each of /dev/null while at rest: the
+	 * pipe's end of a child that shares our table stands there until it has left it. */
+	int slot[SLOTS];
+	struct spawn *slot_user[SLOTS];
+	unsigned slots_used;
 };
 
 struct spawn {
@@ -47,6 +56,8 @@ struct spawn {
 	void *user;
 	void *room;
 	size_t room_size;
+	int slot;                  /* index; -1: none */
+	pid_t pid;
 	struct child_plan plan;
 };
 
@@ -241,9 +252,101 @@ static struct spawn *make_room(struct spawner *spawner, const struct spawn_optio
 	if (!room)
 		return NULL;
 	spawn = (struct spawn *)(void *)(room + GUARD_SIZE + STACK_SIZE);
-	*spawn = (struct spawn){ .spawner = spawner, .room = room, .room_size = size };
+	*spawn = (struct spawn){ .spawner = spawner, .room = room, .room_size = size, .slot = -1 };
 	copy_all(spawn, options, room + fixed, room + size);
 	return spawn;
+}
+
+/* ---- slots ---- */
+
+static void slot_free(struct spawn *spawn)
+{
+	struct spawner *spawner = spawn->spawner;
+
+	if (spawn->slot < 0)
+		return;
+	/* The pipe's end of ours is closed by this. It cannot fail: both are open. */
+	dup3(spawner->null, spawner->slot[spawn->slot], O_CLOEXEC);
+	spawner->slot_user[spawn->slot] = NULL;
+	spawner->slots_used--;
+	spawn->slot = -1;
+}
+
+static bool slot_is_ours(struct spawn *spawn)
+{
+	/* Acquire, with the exchange in leave_table(): the child does not use our table any more. */
+	return atomic_load_explicit(&spawn->plan.table, memory_order_acquire) == TABLE_OWN;
+}
+
+/* Nobody waits for a forgotten one; if it was killed before it left our table, nothing tells. */
+static bool is_forgotten_and_dead(const struct spawn *spawn)
+{
+	return !spawn->done && kill(spawn->pid, 0) < 0 && errno == ESRCH;
+}
+
+static int slot_take(struct spawner *spawner, struct spawn *spawn)
+{
+	for (int i = 0; i < SLOTS; i++) {
+		struct spawn *user = spawner->slot_user[i];
+
+		if (user && (slot_is_ours(user) ||
+			     (spawner->slots_used == SLOTS && is_forgotten_and_dead(user))))
+			slot_free(user);
+		if (!spawner->slot_user[i]) {
+			spawner->slot_user[i] = spawn;
+			spawner->slots_used++;
+			return i;
+		}
+	}
+	return -1;
+}
+
+/* Children that have not left our table yet are to say so: we may sleep for long. */
+static void on_before_sleep(EV_P_ ev_prepare *w, int revents)
+{
+	struct spawner *spawner = container_of(w, struct spawner, before_sleep);
+
+	(void)revents;
+	(void)loop;
+	while (!spawner->under_way && spawner->pooled > POOL_AT_REST)
+		munmap(spawner->pool[--spawner->pooled], ROOM_SIZE);
+	for (int i = 0; spawner->slots_used > 0 && i < SLOTS; i++) {
+		struct spawn *user = spawner->slot_user[i];
+		uint32_t shared = TABLE_SHARED;
+
+		/* Acquire and release, with the exchange in leave_table(): one of us sees the other. */
+		if (user && !atomic_compare_exchange_strong_explicit(
+				    &user->plan.table, &shared, TABLE_AWAITED,
+				    memory_order_acq_rel, memory_order_acquire) &&
+		    shared == TABLE_OWN)
+			slot_free(user);
+	}
+}
+
+void spawn_ended(struct spawn *spawn)
+{
+	slot_free(spawn);
+}
+
+/* The pipe's end moves to a slot, if there is one and all that the child needs is low enough. */
+static void share_table(struct spawn *spawn, int *report)
+{
+	struct child_plan *plan = &spawn->plan;
+	struct spawner *spawner = spawn->spawner;
+	int highest = 2;
+
+	for (int i = 0; i < 3; i++)
+		if (plan->fds[i] > highest)
+			highest = plan->fds[i];
+	spawn->slot = highest <= LOW_MOST ? slot_take(spawner, spawn) : -1;
+	if (spawn->slot < 0)
+		return;
+	dup3(*report, spawner->slot[spawn->slot], O_CLOEXEC);
+	close(*report);
+	*report = plan->report = spawner->slot[spawn->slot];
+	plan->highest = plan->report > highest ? plan->report : highest;
+	/* Relaxed: the child is not there yet. */
+	atomic_store_explicit(&plan->table, TABLE_SHARED, memory_order_relaxed);
 }
 
 /* ---- the outcome ---- */
@@ -260,12 +363,18 @@ static void on_outcome(EV_P_ ev_io *w, int revents)
 	struct spawn *spawn = container_of(w, struct spawn, outcome);
 	spawn_done_fn *done = spawn->done;
 	void *user = spawn->user;
-	struct child_report report;
-	ssize_t n = read(w->fd, &report, sizeof report);
+	char told[1 + sizeof(struct child_report)];
+	struct child_report report = { .step = STEPS };
+	ssize_t n = read(w->fd, told, sizeof told);
 
 	(void)revents;
 	if (n < 0)
 		return;   /* EAGAIN, EINTR: woken for nothing */
+	slot_free(spawn);   /* the end of its pipe tells that all is over: not while we hold one */
+	if (n == 1)
+		return;   /* it has left our table */
+	if (n > 0)        /* that byte may come first */
+		memcpy(&report, told + (n - (ssize_t)sizeof report), sizeof report);
 	spawn->done = NULL;
 	if (n == 0) {   /* the child is out of our memory */
 		ev_io_stop(EV_A_ w);
@@ -326,6 +435,14 @@ static int start_by_fork(struct child_plan *plan, int cgroup, int *pidfd)
 	return r;
 }
 
+/* The child needs what is not low after all. */
+static void unshare_table(struct spawn *spawn, struct clone_args *args)
+{
+	args->flags &= ~(uint64_t)CLONE_FILES;
+	/* Relaxed: no child is there. */
+	atomic_store_explicit(&spawn->plan.table, TABLE_COPIED, memory_order_relaxed);
+}
+
 static int start(struct spawn *spawn, int cgroup, int *pidfd)
 {
 	struct clone_args args = {
@@ -337,6 +454,8 @@ static int start(struct spawn *spawn, int cgroup, int *pidfd)
 	};
 	long r;
 
+	if (spawn->slot >= 0)
+		args.flags |= CLONE_FILES;
 	if (cgroup >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)cgroup;
@@ -345,10 +464,14 @@ static int start(struct spawn *spawn, int cgroup, int *pidfd)
 	if (cgroup >= 0 && (r == -EOPNOTSUPP || r == -EINVAL || r == -EBUSY)) {
 		args.flags &= ~(uint64_t)CLONE_INTO_CGROUP;
 		args.cgroup = 0;
+		unshare_table(spawn, &args);
 		spawn->plan.cgroup = cgroup;
 		r = child_clone(&args, sizeof args, &spawn->plan);
 	}
-	return r == -ENOSYS ? start_by_fork(&spawn->plan, cgroup, pidfd) : (int)r;
+	if (r != -ENOSYS)
+		return (int)r;
+	unshare_table(spawn, &args);
+	return start_by_fork(&spawn->plan, cgroup, pidfd);
 }
 
 /* No handler of ours may run in the child, whose memory is ours: all are blocked when it begins. */
@@ -378,8 +501,13 @@ int spawn_start(struct spawn **out, struct spawner *spawner, const struct spawn_
 		return r;
 	}
 	fill_plan(spawn, options, report[1]);
+	share_table(spawn, &report[1]);
 	r = start_blocked(spawn, options->cgroup, &fd);
-	close(report[1]);
+	if (spawn->slot < 0)
+		close(report[1]);
+	/* Relaxed: this thread alone makes it so. */
+	else if (r < 0 || atomic_load_explicit(&spawn->plan.table, memory_order_relaxed) == TABLE_COPIED)
+		slot_free(spawn);
 	if (r < 0) {
 		close(report[0]);
 		room_give_back(spawner, spawn->room, spawn->room_size);
@@ -387,6 +515,7 @@ int spawn_start(struct spawn **out, struct spawner *spawner, const struct spawn_
 	}
 	spawn->done = done;
 	spawn->user = user;
+	spawn->pid = r;
 	spawn->next = spawner->under_way;
 	spawn->link = &spawner->under_way;
 	if (spawn->next)
@@ -407,15 +536,16 @@ void spawn_forget(struct spawn *spawn)
 
 /* ---- the spawner ---- */
 
-/* 64 questions, so they are not asked at every start. */
+/* 64 questions, so they are not asked at every start. The kernel is asked, since libc does not tell of its
+ * own two: who was started by posix_spawn(), as make does it, has them ignored. */
 static uint64_t ignored_signals(void)
 {
-	struct sigaction action;
-	uint64_t ignored = 0;
+	uint64_t action[4], ignored = 0;   /* the kernel's own struct sigaction: first the handler */
 	int signal;
 
 	for (signal = 1; signal <= 64; signal++)
-		if (sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+		if (syscall(SYS_rt_sigaction, signal, NULL, action, sizeof(uint64_t)) == 0 &&
+		    action[0] == (uintptr_t)SIG_IGN)
 			ignored |= 1ull << (signal - 1);
 	return ignored;
 }
@@ -423,7 +553,7 @@ static uint64_t ignored_signals(void)
 int spawner_new(struct spawner **out, struct ev_loop *loop)
 {
 	struct spawner *spawner = calloc(1, sizeof *spawner);
-	int r;
+	int r = 0;
 
 	if (!spawner)
 		return -ENOMEM;
@@ -433,6 +563,16 @@ int spawner_new(struct spawner **out, struct ev_loop *loop)
 	if (spawner->null < 0) {
 		r = -errno;
 		free(spawner);
+		return r;
+	}
+	for (int i = 0; i < SLOTS && r == 0; i++) {
+		spawner->slot[i] = fcntl(spawner->null, F_DUPFD_CLOEXEC, 3);
+		r = spawner->slot[i] < 0 ? -errno : 0;
+	}
+	ev_prepare_init(&spawner->before_sleep, on_before_sleep);
+	ev_prepare_start(loop, &spawner->before_sleep);
+	if (r < 0) {
+		spawner_free(spawner);
 		return r;
 	}
 	*out = spawner;
@@ -452,6 +592,10 @@ void spawner_free(struct spawner *spawner)
 	}
 	while (spawner->pooled > 0)
 		munmap(spawner->pool[--spawner->pooled], ROOM_SIZE);
+	ev_prepare_stop(spawner->loop, &spawner->before_sleep);
+	for (int i = 0; i < SLOTS; i++)
+		if (spawner->slot[i] > 2)
+			close(spawner->slot[i]);
 	close(spawner->null);
 	free(spawner);
 }

@@ -57,6 +57,9 @@ void spawner_free(struct spawner *spawner);   /* NULL is fine; children under wa
  * (EAGAIN: process limit; EMFILE; ENOMEM). Never blocks. */
 int spawn_start(struct spawn **out, struct spawner *spawner, const struct spawn_options *options,
 		spawn_done_fn *done, void *user, pid_t *pid, int *pidfd);
+/* Its process has ended (the pidfd says so): needed once while done() is still owed, which then comes
+ * soon. A child that was killed early may still have held our own table of descriptors. */
+void spawn_ended(struct spawn *spawn);
 /* done() will not be called. */
 void spawn_forget(struct spawn *spawn);
 #endif

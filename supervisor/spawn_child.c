@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -139,6 +140,18 @@ static void claim(const struct child_plan *plan)
 		leave(plan, STEP_CLAIM, -ECANCELED);
 }
 
+static void leave_table(struct child_plan *plan)
+{
+	/* Relaxed: written before clone. */
+	if (atomic_load_explicit(&plan->table, memory_order_relaxed) == TABLE_COPIED)
+		return;
+	check(plan, STEP_FDS,
+	      CALL(close_range, plan->highest + 1, ~0u, CLOSE_RANGE_UNSHARE, 0, 0));
+	/* Release, with the acquire in slot_is_ours(): they may close what we shared. */
+	if (atomic_exchange_explicit(&plan->table, TABLE_OWN, memory_order_acq_rel) == TABLE_AWAITED)
+		CALL(write, plan->report, "", 1, 0, 0);
+}
+
 /* All are blocked until the exec, so no handler of ours runs here; those that are ignored exec itself
  * would leave so. KILL, STOP and libc's own refuse or do not mind. */
 static void default_signals(const struct child_plan *plan)
@@ -268,6 +281,7 @@ void child_main(void *argument)
 	int i;
 
 	claim(plan);
+	leave_table(plan);
 	for (i = 0; i < 4; i++)
 		if (plan->close_first[i] >= 0)
 			CALL(close, plan->close_first[i], 0, 0, 0, 0);

@@ -26,6 +26,16 @@ struct child_limit {
 	struct { uint64_t soft, hard; } value;   /* as prlimit64 takes it */
 };
 
+/* Whose table of descriptors the child uses. A copy of ours costs what we have open, twice: made by
+ * clone, closed by the child. So it shares ours (CLONE_FILES) and leaves it by one close_range(2) that
+ * copies only the low ones it needs. Until then our end of its pipe stays open in the one table. */
+enum child_table {
+	TABLE_COPIED,    /* its own from the start */
+	TABLE_SHARED,
+	TABLE_AWAITED,   /* shared, and we sleep: a byte through the pipe tells when it is not */
+	TABLE_OWN,       /* it has left ours */
+};
+
 /* All that the child reads. It stays as it is until the pipe tells that the child is gone from our
  * memory. */
 struct child_plan {
@@ -48,6 +58,8 @@ struct child_plan {
 	char *const *argv;
 	char *const *envp;
 	int report;                       /* the pipe's end */
+	_Atomic uint32_t table;           /* enum child_table */
+	int highest;                      /* of those it needs, if it shares ours */
 };
 
 _Noreturn void child_main(void *plan);

@@ -101,10 +101,13 @@ integration_tests = \
 	tests/integration/groups.sh \
 	tests/integration/intensity.sh \
 	tests/integration/lost.sh \
+	tests/integration/manuals.sh \
 	tests/integration/nginx.sh \
+	tests/integration/no_room.sh \
 	tests/integration/output.sh \
 	tests/integration/policies.sh \
 	tests/integration/postgres.sh \
+	tests/integration/random_asks.sh \
 	tests/integration/redis.sh \
 	tests/integration/reload.sh \
 	tests/integration/run_as_init.sh \

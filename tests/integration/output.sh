@@ -1,21 +1,25 @@
 # Output goes to a file that is rotated by size, at line ends; not a line is lost or doubled in rotation, or
 # when the supervisor is killed in mid-traffic.
 . "${0%/*}/lib.sh"
-lines=150000 deaths=5
+deaths=5
+# It ends only when told: what the pipe holds is lost if it ends while no supervisor is there.
 cat >"$dir/talker" <<'END'
-for ((i = 1; i <= $1; i++)); do
-	echo "$i of $1, and some more so that files fill"
+for ((last = i = 1; i <= last; i++)); do
+	echo "$i of many, and some more so that files fill"
+	if [ ! -e enough ]; then
+		last=$((i + 10000))
+	fi
 done
+echo "$last" >last
 END
 write_config <<END
 application "talker" {
-	command = { "$BASH", "$dir/talker", "$lines" }
+	command = { "$BASH", "talker" }
+	directory = "$dir"
 	restart = never
-	output { file = "$dir/talker.log"  max-size = 128K  keep = 1000 }
+	output { file = "$dir/talker.log"  max-size = 128K  keep = 100000 }
 }
 END
-bash "$dir/talker" "$lines" >"$dir/expected"
-
 written()   # all files, the oldest first
 {
 	find "$dir" -maxdepth 1 -name 'talker.log*' | sort -Vr | xargs cat
@@ -26,11 +30,11 @@ files()
 }
 more_files()
 {
-	[ "$(files)" -gt "$1" ] || [ "$(stat_of talker .state)" = stopped ]
+	[ "$(files)" -gt "$1" ]
 }
 all_written()
 {
-	[ "$(cat "$dir"/talker.log* | wc -c)" -ge "$(stat -c %s "$dir/expected")" ]
+	[ "$(written | wc -c)" -ge "$(stat -c %s "$dir/expected")" ]
 }
 : >"$dir/talker.log"
 for ((i = 0; i < deaths; i++)); do
@@ -39,7 +43,12 @@ for ((i = 0; i < deaths; i++)); do
 	kill_epochd
 done
 start_epochd
+: >"$dir/enough"
 await talker stopped
+last=$(cat "$dir/last")
+for ((i = 1; i <= last; i++)); do
+	echo "$i of many, and some more so that files fill"
+done >"$dir/expected"
 await_that "all lines to be written" all_written
 written | cmp - "$dir/expected" || fail "lines are lost, doubled or out of order"
 for file in "$dir"/talker.log.*; do

@@ -52,3 +52,53 @@ done
 status=0
 wait "$runner" || status=$?
 expect_eq "$status" 5 "status after the signals"
+
+# A command that is not there is told at once, not after all restarts.
+status=0
+"${run[@]}" -- "$dir/nothing-of-this-name" 2>"$dir/err" || status=$?
+expect_eq "$status" 127 "status of a command that is not there"
+expect_eq "$(grep -c 'start failed: exec .*nothing-of-this-name: No such file' "$dir/err")" 1 \
+	"how often that is said"
+status=0
+"${run[@]}" -- "$dir" 2>"$dir/err" || status=$?
+expect_eq "$status" 126 "status of what is no program"
+
+# One that was fatal, or stopped, is started again by the next `epochd run`, with a clean sheet.
+ends_with 0 true
+for round in 1 2; do
+	status=0
+	"${run[@]}" -- sh -c 'echo x >>"$1"; exit 4' sh "$dir/fatal$round" 2>"$dir/err" || status=$?
+	expect_eq "$status" 4 "status of what was given up, round $round"
+	expect_eq "$(wc -l <"$dir/fatal$round")" 6 "runs in round $round"
+done
+expect_match "$(cat "$dir/err")" 'fatal: 5 restarts within 60 s are used up$' "what is said then"
+
+# Without a state directory that it can write, the database is in the runtime directory, and that is said.
+: >"$dir/no-directory"
+"$epochd" run --name "$instance" --runtime-dir "$runtime" --state-dir "$dir/no-directory" -- true \
+	2>"$dir/err"
+expect_match "$(cat "$dir/err")" "no writable state directory: .* as long as $runtime/$instance does" \
+	"what is said about the state directory"
+[ -e "$runtime/$instance/epochd.db" ] || fail "no database in the runtime directory"
+rm -r "${runtime:?}/$instance"
+
+# A start that fails leaves nothing behind.
+status=0
+"${run[@]}" --http 192.0.2.1:1 -- true 2>"$dir/err" || status=$?
+expect_eq "$status" 1 "status when it cannot listen"
+[ ! -e "/dev/shm/epochd-$(id -u)-$instance" ] || fail "a start that failed left its segments"
+expect_eq "$(ls -A "$runtime")" "" "what is left in the runtime directory"
+
+# On a terminal: ^Z stops the program and epochd with it, so that the shell has the terminal again; `fg` lets
+# both go on, and the program reads what is typed; ^C is the program's.
+steps()
+{
+	printf '%s\t%s\n' "$@"
+}
+status=0
+EXPECT=$(steps 'P> ' "type ${run[*]} --restart never -- sh -c 'echo u\"\"p; read x; echo got-\$x; exit 3'" \
+	up suspend Stopped 'type fg' 'exit 3' 'type word' got-word 'type echo status-$?' status-3 \
+	"type ${run[*]} -- sh -c 'echo u\"\"p; exec sleep 3600'" up interrupt 'P> ' 'type echo ended-$?' \
+	ended-130 'type exit') PS1='P> ' /usr/bin/python3 "$EPOCHD_SOURCE/tests/lib/terminal.py" 400 \
+	/bin/bash --norc -i >"$dir/terminal" 2>&1 || status=$?
+expect_eq "$status" 0 "status on a terminal, which showed $(cat "$dir/terminal");"

@@ -111,8 +111,8 @@ done
 
 # Cancelled is a start that was under way: two faults, one after the other.
 anew
-EPOCHD_FAULT=spawn_word_open:2 launch_epochd
-until_fault spawn_word_open
+EPOCHD_FAULT=fence_starting:2 launch_epochd
+until_fault fence_starting
 EPOCHD_FAULT=spawn_word_cancelled:1 launch_epochd
 wait_epochd
 expect_eq "$status" 137 "status of the supervisor at spawn_word_cancelled"

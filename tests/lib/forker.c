@@ -124,10 +124,10 @@ static void daemonised(const char *role)
 	linger(role);
 }
 
-/* Nothing of its environment or its arguments tells whose it is. */
+/* Nothing of its environment tells whose it is. Its name does, for who cleans up after a test. */
 static void cleaned(const char *role)
 {
-	char *argv[] = { (char *)"sleep", (char *)"3600", NULL };
+	char *argv[] = { (char *)file, (char *)"3600", NULL };
 	char *nothing[] = { NULL };
 
 	if (!hold(role) || write(ready, "x", 1) != 1)

@@ -4,8 +4,9 @@
 terminal.py COLUMNS PROGRAM [ARGUMENTS...]
 
 With EXPECT in the environment, lines of "TEXT<TAB>ACTION": when TEXT has been seen (after what was
-seen before), ACTION is done: "interrupt" sends ^C, "sh COMMAND" runs a command, "resize N" makes it N
-columns wide, "go on" does nothing. Ends with the status of the program."""
+seen before), ACTION is done: "interrupt" sends ^C, "suspend" ^Z, "type TEXT" types a line, "sh COMMAND"
+runs a command, "resize N" makes it N columns wide, "go on" does nothing. Ends with the status of the
+program."""
 import fcntl
 import os
 import pty
@@ -45,6 +46,10 @@ while True:
         seen = seen[at + len(text.encode()):]
         if action == "interrupt":
             os.write(terminal, b"\x03")
+        elif action == "suspend":
+            os.write(terminal, b"\x1a")
+        elif action.startswith("type "):
+            os.write(terminal, action[5:].encode() + b"\n")
         elif action.startswith("sh "):
             subprocess.run(["/bin/sh", "-c", action[3:]], check=True)
         elif action.startswith("resize "):

@@ -1256,7 +1256,7 @@ static void try_mutations(const char *original, uint32_t seed, int rounds)
 		size_t length = strlen(original);
 		int r;
 
-		memcpy(text, original, length);
+		memcpy(text, original, length + 1);
 		length = mutate(text, length, &state);
 		write_bytes("t", text, length);
 		told[0] = '\0';

@@ -63,7 +63,9 @@ void store_read_cancel(struct store *store, void *user)
 const char *app_state_name(enum app_state state)
 {
 	static const char *const names[APP_STATES] = {
-		"stopped", "starting", "up", "stopping", "backoff", "fatal", "held"
+		[APP_STOPPED] = "stopped", [APP_STARTING] = "starting", [APP_UP] = "up",
+		[APP_STOPPING] = "stopping", [APP_SWEEPING] = "stopping",
+		[APP_BACKOFF] = "backoff", [APP_FATAL] = "fatal", [APP_HELD] = "held",
 	};
 
 	return names[state];
