@@ -198,5 +198,9 @@ rm -rf "$segments/epochd-$(id -u)-$instance" "${state:?}/$instance"
 start_epochd
 await c up
 [ "$(uuid)" != "$first" ] || fail "with database and segments lost, the UUID is still $first"
+if api /v1/stats | jq -e '.supervisor.warnings | all(.code != "no_cgroup")' >/dev/null; then
+	gone "$process" || fail "the process of before runs beside the first of the new instance"
+	! grep DUPLICATE "$dir/c" || fail "two of them ran at the same time"
+fi
 kill -s KILL "$process" 2>/dev/null || :
 await_starts "$dir/c" $((starts + 1))
