@@ -212,12 +212,14 @@ void app_exited(struct app *app)
 /* The reason of a failed start that the end itself does not tell. */
 static const char *detail_of(const struct app *app, char *text, size_t size)
 {
+	const char *of = app->config->command ? app->config->command[0] : "";
 	char buffer[128];
 
 	if (app->exec_error == 0)
 		return NULL;
-	snprintf(text, size, "%s %.80s: %s", app->exec_step ? app->exec_step : "start",
-		 app->config->command ? app->config->command[0] : "",
+	if (app->exec_step && strcmp(app->exec_step, "chdir") == 0 && app->config->directory)
+		of = app->config->directory;
+	snprintf(text, size, "%s %.80s: %s", app->exec_step ? app->exec_step : "start", of,
 		 strerror_r(-app->exec_error, buffer, sizeof buffer));
 	return text;
 }

@@ -202,7 +202,7 @@ static void take_wish(struct app *app)
 {
 	uint64_t wish = app->ledger->wish;
 
-	if (!(wish & LEDGER_WISH))
+	if (!(wish & LEDGER_WISH) || app->epochd->run_mode)   /* see want_anew() */
 		return;
 	app->wanted = (wish & LEDGER_WISH_STARTED) && !app->removed;
 	app->fatal = wish & LEDGER_WISH_FATAL;
@@ -501,14 +501,9 @@ static void it_is_over(struct app *app, enum ep_cause cause)
 	app_lost(app, (struct ep_end){ .cause = cause });
 }
 
-/* `epochd run` is itself what a person asks for: a stop, an end for good or a giving up that a supervisor
- * before us saw does not hold for this one, which would have nothing to do. */
+/* An end for good that a supervisor before us saw, and was killed: this run is a new one. */
 static void start_for_run(struct app *app)
 {
-	if (app->fatal)
-		app->forgiven_at = clock_real();
-	app->wanted = true;
-	app->fatal = false;
 	if (app->found == FOUND_ENDED && !policy_restarts(app->config, &app->end))
 		app->again = app->uncounted = true;
 }

@@ -331,7 +331,7 @@ static int make_paths(struct epochd *epochd, const struct epochd_options *option
 
 static bool can_write(const char *directory)
 {
-	return directory && directory_make(directory, 0755) == 0 && access(directory, W_OK) == 0;
+	return directory && directory_make(directory, 0700) == 0 && access(directory, W_OK) == 0;
 }
 
 static int choose_state_dir(struct epochd *epochd)
@@ -426,6 +426,8 @@ static int open_store(struct epochd *epochd, struct found_at_start *at_start)
 	at_start->clean = found.last_clean && !found.created;
 	at_start->same_boot = found.last_boot_id &&
 			      strcmp(found.last_boot_id, epochd->boot_id) == 0;
+	if (found.created)
+		epochd->highest_lost = at_start->highest;
 	if (found.created && !at_start->highest)
 		at_start->clean = true;   /* the very first run: nothing was used */
 	return 0;
@@ -545,7 +547,25 @@ static void go_on(struct epochd *epochd)
 
 /* ---- end ---- */
 
-static int free_all(struct epochd *epochd, bool clean)
+static void remove_runtime(const struct epochd *epochd)
+{
+	static const char *const names[] = { "notify", "output" };
+	char path[4200];
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		snprintf(path, sizeof path, "%s/%s", epochd->runtime_dir, names[i]);
+		rmdir(path);
+	}
+	if (strcmp(epochd->runtime_dir, epochd->state_dir) == 0)
+		return;
+	rmdir(epochd->runtime_dir);
+	if (epochd->runtime_is_private) {   /* in shared memory, which we leave as we found it */
+		*strrchr(epochd->runtime_dir, '/') = '\0';
+		rmdir(epochd->runtime_dir);
+	}
+}
+
+static void free_all(struct epochd *epochd, bool clean)
 {
 	int r;
 
@@ -566,12 +586,13 @@ static int free_all(struct epochd *epochd, bool clean)
 	spawner_free(epochd->spawner);
 	pids_free(epochd->pids);
 	ledger_close(epochd->ledger);
-	if (clean && r == 0 && epochd->segment_dir) {
+	/* Under the locks: a supervisor that comes now must not lose what it has just made. */
+	if (clean && r == 0 && epochd->locks) {
 		locks_remove(epochd->locks);
 		rmdir(epochd->segment_dir);
+		remove_runtime(epochd);
 	}
 	locks_release(epochd->locks);
-	return r;
 }
 
 static void free_rest(struct epochd *epochd)
@@ -587,24 +608,6 @@ static void free_rest(struct epochd *epochd)
 	free(epochd->runtime_dir);
 	free(epochd->state_dir);
 	free(epochd->config_file);
-}
-
-static void remove_runtime(const struct epochd *epochd)
-{
-	static const char *const names[] = { "notify", "output" };
-	char path[4200];
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		snprintf(path, sizeof path, "%s/%s", epochd->runtime_dir, names[i]);
-		rmdir(path);
-	}
-	if (strcmp(epochd->runtime_dir, epochd->state_dir) == 0)
-		return;
-	rmdir(epochd->runtime_dir);
-	if (epochd->runtime_is_private) {   /* in shared memory, which we leave as we found it */
-		*strrchr(epochd->runtime_dir, '/') = '\0';
-		rmdir(epochd->runtime_dir);
-	}
 }
 
 int epochd_run(struct config *config, const char *file, bool conf_d,
@@ -646,8 +649,7 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 		run_leave_terminal();
 	/* A start that failed leaves nothing either, unless something was there before. */
 	clean = r == 0 || epochd.untouched;
-	if (free_all(&epochd, clean) == 0 && clean)
-		remove_runtime(&epochd);
+	free_all(&epochd, clean);
 	upward_close(epochd.upward);
 	ev_loop_destroy(epochd.loop);
 	free_rest(&epochd);

@@ -43,6 +43,7 @@ struct epochd {
 	char uuid[40];
 	int64_t started_at;             /* CLOCK_REALTIME, ns */
 	uint64_t runs, unclean_runs, segments_cleaned;
+	uint32_t highest_lost;          /* the store was lost: epochs up to here may be used (I2) */
 
 	struct kernel *kernel;          /* what this kernel can do */
 	struct locks *locks;

@@ -150,6 +150,21 @@ static void remember_restart(struct store_app *stored, uint32_t epoch, int64_t s
 		app_remember_restart(app, epoch, started_at, app_cause_named(restart));
 }
 
+/* One that is not configured now may be so again: what it had reserved counts as used, as it would for the
+ * others, since the last run may not have told all (I2). */
+static void use_up(struct store_app *stored, void *user)
+{
+	struct store_state state;
+
+	if (epochd_app(user, store_app_name(stored)))
+		return;
+	store_app_state(stored, &state);
+	if (state.used == state.reserved)
+		return;
+	state.used = state.reserved;
+	store_app_put(stored, &state);
+}
+
 int recovery_look(struct epochd *epochd, const struct found_at_start *at_start)
 {
 	struct unconfigured unconfigured = { epochd, at_start };
@@ -162,6 +177,8 @@ int recovery_look(struct epochd *epochd, const struct found_at_start *at_start)
 	}
 	if (!at_start->ledger_fresh)
 		ledger_each(epochd->ledger, add_unconfigured, &unconfigured);
+	if (!at_start->clean)
+		store_each_app(epochd->store, use_up, epochd);
 	each_name(at_start->directory, clean_if_unknown, epochd);
 	r = store_restarts_since(epochd->store, clock_real() - 24 * 3600 * NS_PER_S,
 				 remember_restart, epochd);

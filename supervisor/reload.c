@@ -135,7 +135,9 @@ static void remove_app(struct app *app)
 static struct app *add_app(struct epochd *epochd, const struct app_config *config)
 {
 	struct found_at_start nothing = { .directory = epochd->segments, .clean = true,
-					  .same_boot = true, .running = true };
+					  .same_boot = true, .running = true,
+					  .store_lost = epochd->highest_lost > 0,
+					  .highest = epochd->highest_lost };
 	struct app *app;
 	int r = app_new(&app, epochd, config);
 

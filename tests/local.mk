@@ -89,6 +89,7 @@ integration_tests = \
 	tests/integration/cgroup_renewed.sh \
 	tests/integration/check_file.sh \
 	tests/integration/child-stands-alone.sh \
+	tests/integration/daemon.sh \
 	tests/integration/disk_full.sh \
 	tests/integration/epochctl_completion.sh \
 	tests/integration/epochctl_errors.sh \
@@ -104,6 +105,7 @@ integration_tests = \
 	tests/integration/manuals.sh \
 	tests/integration/nginx.sh \
 	tests/integration/no_room.sh \
+	tests/integration/nothing_grows.sh \
 	tests/integration/output.sh \
 	tests/integration/policies.sh \
 	tests/integration/postgres.sh \

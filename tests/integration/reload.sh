@@ -52,3 +52,45 @@ application "same" { $sleeps  umask = 077 }
 END
 kill -s HUP "$pid"
 await same up 2
+
+# What ended for good stays so; who waited for one that is taken out does not wait any more.
+write_config <<END
+group "g" { strategy = one-for-all }
+application "once" { command = { "/bin/true" }  restart = on-failure }
+application "first" { $sleeps  group-of = "g"  backoff { initial = 1h  max = 1h } }
+application "second" { $sleeps  group-of = "g" }
+END
+ctl reload --wait
+await once stopped 1
+await first up 1
+await second up 1
+kill -s KILL "$(stat_of first .pid)"
+await first backoff 1
+await second stopped 1
+write_config <<END
+group "g" { strategy = one-for-all }
+application "once" { command = { "/bin/true" }  restart = on-failure }
+application "second" { $sleeps  group-of = "g" }
+END
+ctl reload --wait
+await second up 2
+expect_stat once .state stopped
+expect_stat once .epoch 1
+
+# I2: what was reserved by one that is taken out while nobody looks is not used a second time.
+kill_epochd
+find_left
+kill -s KILL "${left[@]}"
+rm -rf "${segments:?}"/*
+write_config <<END
+application "other" { $sleeps }
+END
+start_epochd
+await other up 1
+stop_epochd
+write_config <<END
+application "same" { $sleeps }
+END
+start_epochd
+await same up
+[ "$(stat_of same .epoch)" -gt 16 ] || fail "epoch $(stat_of same .epoch) of 'same' was reserved before"

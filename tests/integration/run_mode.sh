@@ -53,6 +53,20 @@ status=0
 wait "$runner" || status=$?
 expect_eq "$status" 5 "status after the signals"
 
+# What a person stopped is the business of that run: the next one has its program.
+background "${run[@]}" -- sleep 3600 2>"$dir/err"
+runner=$!
+is_up()
+{
+	[ "$(stat_of "$instance" .state 2>/dev/null)" = up ]
+}
+await_that "the program" is_up
+ctl stop "$instance" >/dev/null
+status=0
+wait "$runner" || status=$?
+expect_eq "$status" 143 "status after a stop"
+ends_with 3 sh -c 'exit 3'
+
 # A command that is not there is told at once, not after all restarts.
 status=0
 "${run[@]}" -- "$dir/nothing-of-this-name" 2>"$dir/err" || status=$?
