@@ -140,6 +140,16 @@ static void claim(const struct child_plan *plan)
 		leave(plan, STEP_CLAIM, -ECANCELED);
 }
 
+/* The supervisor is gone, and we go on: but SIGPIPE is pending, blocked signals being kept even if they
+ * are ignored. To ignore it now takes it back; default_signals() then makes it the default. */
+static void forget_sigpipe(struct child_plan *plan)
+{
+	static const uint64_t ignored[4] = { 1 };   /* the kernel's own struct: SIG_IGN */
+
+	CALL(rt_sigaction, SIGPIPE, ignored, 0, SIGSET_BYTES, 0);
+	plan->not_default |= 1ull << (SIGPIPE - 1);
+}
+
 static void leave_table(struct child_plan *plan)
 {
 	/* Relaxed: written before clone. */
@@ -148,8 +158,9 @@ static void leave_table(struct child_plan *plan)
 	check(plan, STEP_FDS,
 	      CALL(close_range, plan->highest + 1, ~0u, CLOSE_RANGE_UNSHARE, 0, 0));
 	/* Release, with the acquire in slot_is_ours(): they may close what we shared. */
-	if (atomic_exchange_explicit(&plan->table, TABLE_OWN, memory_order_acq_rel) == TABLE_AWAITED)
-		CALL(write, plan->report, "", 1, 0, 0);
+	if (atomic_exchange_explicit(&plan->table, TABLE_OWN, memory_order_acq_rel) == TABLE_AWAITED &&
+	    CALL(write, plan->report, "", 1, 0, 0) == -EPIPE)
+		forget_sigpipe(plan);
 }
 
 /* All are blocked until the exec, so no handler of ours runs here; those that are ignored exec itself
