@@ -14,9 +14,10 @@ if WITH_SYSTEMD_UNIT
 systemdsystemunit_DATA = contrib/epochd.service
 endif
 dist_man_MANS += %D%/man/epochd-api.7
-dist_noinst_DATA += %D%/schema/epochd-v1.schema.json
+dist_pkgdata_DATA = %D%/schema/epochd-v1.schema.json
 dist_man_MANS += %D%/man/epochd.conf.5
-EXTRA_DIST += \
+exampledir = $(docdir)/examples
+dist_example_DATA = \
 	%D%/examples/epochd.conf \
 	%D%/examples/shortest.conf
 EXTRA_DIST += \

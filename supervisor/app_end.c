@@ -450,11 +450,26 @@ static bool is_typed_wrong(const struct app *app)
 		app->exec_error == -ENOTDIR || app->exec_error == -ENOEXEC);
 }
 
+/* I7 also where database and segments are both lost: nothing of before runs any more. */
+static void strays_are_gone(struct app *app)
+{
+	app->strays = false;
+	app_clear_deadline(app);
+	if (app->state != APP_STOPPED)
+		app_move(app, APP_STOPPED, "what ran before is gone");
+	app_try_start(app);
+	app_save(app);
+}
+
 void app_decide(struct app *app)
 {
 	app->active = false;
 	app->gone_since = 0;
 	app->identity.pid = 0;
+	if (app->strays) {
+		strays_are_gone(app);
+		return;
+	}
 	app->restart_cause = app->uncounted ? EP_NO_CAUSE : app->end.cause;
 	app->uncounted = false;
 	app_clear_deadline(app);

@@ -26,6 +26,7 @@ struct store_state;
 /* What recovery found of an application. */
 enum found {
 	FOUND_NOTHING,     /* no incarnation: start it if it is wanted */
+	FOUND_STRAYS,      /* nothing is known, but something may run in its cgroup */
 	FOUND_CANCELLED,   /* an epoch begun, its process never made: it is made now */
 	FOUND_ALIVE,
 	FOUND_LOST,        /* it ended unseen */
@@ -47,6 +48,7 @@ struct app {
 
 	bool wanted;                 /* a person wants it started */
 	bool fatal;                  /* stored: survives the supervisor */
+	bool strays;                 /* swept before the first start: no end of ours */
 	bool is_old_news;            /* its end was told by the supervisor before us */
 	enum found found;            /* by app_recover(), for app_resume() */
 	bool removed;                /* not configured any more: goes when it is down */

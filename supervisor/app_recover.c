@@ -171,6 +171,9 @@ static int recover_anew(struct app *app, const struct found_at_start *at_start,
 		app->restart_cause = app->end.cause;
 	app_fence(app, app->fatal ? EP_FATAL : EP_DOWN, app->end);
 	app->found = app->pidfd >= 0 ? FOUND_ENDED : FOUND_NOTHING;
+	if (app->found == FOUND_NOTHING && app->cgroup >= 0 &&
+	    (at_start->store_lost || !at_start->clean))
+		app->found = FOUND_STRAYS;
 	if (ran && !at_start->clean)
 		log_notice(0, "app %s: epoch %u ended unseen; goes on above %u", app->config->name,
 			   app->end_epoch, app->epoch);
@@ -525,6 +528,14 @@ void app_resume(struct app *app)
 	switch (app->found) {
 	case FOUND_NOTHING:
 		app_try_start(app);
+		break;
+	case FOUND_STRAYS:
+		app->strays = true;
+		app->active = true;
+		app->adopted = true;
+		app->gone_since = clock_now();
+		app->sweep_delay = 0.001;
+		app_sweep(app);
 		break;
 	case FOUND_CANCELLED:
 		if (app->wanted)

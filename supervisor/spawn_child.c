@@ -10,7 +10,6 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { SIGSET_BYTES = 8 };
@@ -141,11 +140,18 @@ static void claim(const struct child_plan *plan)
 		leave(plan, STEP_CLAIM, -ECANCELED);
 }
 
+/* The supervisor is gone, and we go on: but SIGPIPE is pending, blocked signals being kept even if they
+ * are ignored. To ignore it now takes it back; default_signals() then makes it the default. */
+static void forget_sigpipe(struct child_plan *plan)
+{
+	static const uint64_t ignored[4] = { 1 };   /* the kernel's own struct: SIG_IGN */
+
+	CALL(rt_sigaction, SIGPIPE, ignored, 0, SIGSET_BYTES, 0);
+	plan->not_default |= 1ull << (SIGPIPE - 1);
+}
+
 static void leave_table(struct child_plan *plan)
 {
-	static const uint64_t pipe = 1ull << (SIGPIPE - 1);
-	static const struct timespec at_once;
-
 	/* Relaxed: written before clone. */
 	if (atomic_load_explicit(&plan->table, memory_order_relaxed) == TABLE_COPIED)
 		return;
@@ -154,8 +160,7 @@ static void leave_table(struct child_plan *plan)
 	/* Release, with the acquire in slot_is_ours(): they may close what we shared. */
 	if (atomic_exchange_explicit(&plan->table, TABLE_OWN, memory_order_acq_rel) == TABLE_AWAITED &&
 	    CALL(write, plan->report, "", 1, 0, 0) == -EPIPE)
-		/* The supervisor is gone; the SIGPIPE that waits for the exec would be our end. */
-		CALL(rt_sigtimedwait, &pipe, 0, &at_once, SIGSET_BYTES, 0);
+		forget_sigpipe(plan);
 }
 
 /* All are blocked until the exec, so no handler of ours runs here; those that are ignored exec itself

@@ -292,8 +292,11 @@ static void say_also(FILE *out, const json_t *config)
 			"others.\n", group);
 }
 
+/* What is started by a person begins with a clean sheet, whatever was before: `fatal` too. */
 static void say_count(FILE *out, const struct policy *policy, const struct past *past)
 {
+	const char *when = strcmp(past->state, "fatal") == 0 ? "after a reset" : "so far";
+
 	char buffer[32];
 
 	fputc('\n', out);
@@ -302,9 +305,9 @@ static void say_count(FILE *out, const struct policy *policy, const struct past 
 		return;
 	}
 	text_duration(buffer, policy->within);
-	fprintf(out, "More than %u restart%s within %s make%s it fatal; so far there %s %zu.\n",
+	fprintf(out, "More than %u restart%s within %s make%s it fatal; %s there %s %zu.\n",
 		policy->restarts, policy->restarts == 1 ? "" : "s", buffer,
-		policy->restarts == 1 ? "s" : "", past->restart_count == 1 ? "is" : "are",
+		policy->restarts == 1 ? "s" : "", when, past->restart_count == 1 ? "is" : "are",
 		past->restart_count);
 }
 

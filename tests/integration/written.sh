@@ -43,6 +43,11 @@ check_counts()
 
 	check_epochs_in "$2"
 	total=$(stat_of "$1" .restarts.total)
+	if [ "$total" != $(($(starts_in "$2") - 1)) ]; then
+		say "epochs of $1 that wrote nothing: $(awk '/^[0-9]/ { for (e = last + 1; e < $1; e++)
+			printf "%d ", e; last = $1 }' "$2")"
+		ctl incarnations "$1" --all --json | jq -c '.incarnations[]' >&2 || :
+	fi
 	expect_eq "$total" $(($(starts_in "$2") - 1)) "restarts of $1"
 	expect_eq "$(stat_of "$1" .epoch)" "$(last_epoch_in "$2")" "epoch of $1"
 	expect_eq "$(stat_of "$1" '[.restarts | .crashed, .exited, .watchdog, .health, .start_failed,

@@ -150,7 +150,7 @@ static const struct {
 	  "restart = always: however it ends, it is started again. Each end that nobody asked for\n"
 	  "is a crash.\n"
 	  "\n"
-	  "More than 1 restart within 1m makes it fatal; so far there are 0.\n"
+	  "More than 1 restart within 1m makes it fatal; after a reset there are 0.\n"
 	  "If it then crashes each time as soon as it is started:\n"
 	  "    1st crash  again after 100ms, restart 1 of 1\n"
 	  "    2nd crash  fatal, 100ms after the first: nothing starts it until `epochctl reset kv`\n"

@@ -143,8 +143,8 @@ START_TEST(a_number_used_again_is_its_new_owners)
 {
 	struct owner old = { 0 }, new = { 0 };
 
-	own(&new);
-	ck_assert_int_eq(pids_add(pids, new.pid, on_ended, &old), 0);
+	own(&old);
+	new.pid = old.pid;
 	ck_assert_int_eq(pids_add(pids, new.pid, on_ended, &new), 0);
 	pids_reap(pids);
 	ck_assert_uint_eq(old.told, 0);
