@@ -349,6 +349,7 @@ static void begin_next(struct app *app)
 	open_cgroup(app);
 	app_open_output(app);
 	app->started_at = clock_real();
+	FAULT(prepared);
 	if (make_token(token) < 0 ||
 	    !ledger_incarnation_add(app->ledger, app->epoch + 1, app->started_at, cause)) {
 		hold(app);
