@@ -471,6 +471,8 @@ START_TEST(a_killed_supervisor_neither_loses_nor_repeats_a_byte)
 {
 	const unsigned lines = 200000;
 	unsigned state = (unsigned)getpid(), kills = 0, files;
+	/* Grows, so that a slow machine gets somewhere, too. */
+	long window_ns = 4000000;
 	pid_t writer, holder;
 	int status, life, fd;
 
@@ -484,7 +486,9 @@ START_TEST(a_killed_supervisor_neither_loses_nor_repeats_a_byte)
 	}
 	while (waitpid(writer, &status, WNOHANG) == 0) {
 		holder = start_holder(&life);
-		nanosleep(&(struct timespec){ 0, (long)(dice(&state) % 4000000) }, NULL);
+		nanosleep(&(struct timespec){ 0, dice(&state) % window_ns }, NULL);
+		if (window_ns < 500000000)
+			window_ns += window_ns / 64;
 		ck_assert_int_eq(kill(holder, SIGKILL), 0);
 		ck_assert_int_eq(waitpid(holder, NULL, 0), holder);
 		close(life);
@@ -722,7 +726,9 @@ static void fill(TCase *tcase)
 	tcase_add_loop_test(tcase, what_is_no_fifo_of_ours_is_replaced, 0, 3);
 	tcase_add_test(tcase, a_fifo_that_cannot_be_made_is_refused);
 	tcase_add_test(tcase, one_incarnation_leaves_no_nonblock_to_the_next);
-	tcase_add_test(tcase, a_killed_supervisor_neither_loses_nor_repeats_a_byte);
+	/* What is killed tells valgrind nothing, and under it gets nowhere in its few milliseconds. */
+	if (!getenv("EPOCHD_VALGRIND"))
+		tcase_add_test(tcase, a_killed_supervisor_neither_loses_nor_repeats_a_byte);
 	tcase_add_test(tcase, a_full_disk_stops_nobody_and_what_is_missing_is_counted);
 	tcase_add_test(tcase, the_end_of_a_line_whose_beginning_was_dropped_is_dropped_too);
 	tcase_add_test(tcase, a_device_that_is_full_drops_lines_and_one_that_swallows_takes_them);
