@@ -450,6 +450,15 @@ static bool is_typed_wrong(const struct app *app)
 		app->exec_error == -ENOTDIR || app->exec_error == -ENOEXEC);
 }
 
+/* `epochd run`: a forwarded signal that the program outlives by more than a stop may take was not the
+ * reason of its end. */
+static bool was_told_to_end(const struct app *app)
+{
+	int64_t at = app->epochd->told_to_end_at;
+
+	return at && clock_now() - at <= app->config->stop_timeout;
+}
+
 /* I7 also where database and segments are both lost: nothing of before runs any more. */
 static void strays_are_gone(struct app *app)
 {
@@ -487,7 +496,7 @@ void app_decide(struct app *app)
 		/* A shutdown that the supervisor before us did not live to finish. */
 		app->restart_cause = EP_NO_CAUSE;
 		app_try_start(app);
-	} else if (!policy_restarts(app->config, &app->end) || app->epochd->told_to_end ||
+	} else if (!policy_restarts(app->config, &app->end) || was_told_to_end(app) ||
 		   is_typed_wrong(app)) {
 		stay_down(app);
 	} else {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "supervisor/app_private.h"
+#include "supervisor/clock.h"
 #include "supervisor/epochd.h"
 
 static int status_of(const struct app *app)
@@ -42,7 +43,7 @@ void run_forward(struct epochd *epochd, int signal)
 	struct app *app = epochd->app_count ? epochd->apps[0] : NULL;
 
 	if (asks_to_end(signal))
-		epochd->told_to_end = true;
+		epochd->told_to_end_at = clock_now();
 	if (app && app->pidfd >= 0)
 		pidfd_signal(app->pidfd, signal);
 	else if (asks_to_end(signal)) {   /* between two incarnations: there will be no next */
