@@ -116,7 +116,7 @@ await a up
 check_epochs_in "$dir/written/a"
 expect_stat b .pid "$b"
 stop_epochd
-rm -rf "$segments"/* "$runtime"/* "$state"/*
+rm -rf "${segments:?}"/* "${runtime:?}"/* "${state:?}"/*
 if [ "$(id -u)" = 0 ]; then
 	chown root "$segments" "$runtime" "$state"
 fi
