@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "supervisor/cgroups.h"
+#include "supervisor/clock.h"
 #include "supervisor/identity.h"
 #include "supervisor/kernel.h"
 
@@ -188,6 +190,52 @@ static bool text_has_token(const char *text, size_t size, const char *token)
 	return false;
 }
 
+/* All four of its user ids are ours. -1: it is gone. */
+static int has_our_uid(pid_t pid)
+{
+	char path[40], line[256];
+	unsigned uid[4];
+	FILE *file;
+	int r = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return -1;
+	while (r == 0 && fgets(line, sizeof line, file))
+		if (sscanf(line, "Uid: %u %u %u %u", &uid[0], &uid[1], &uid[2], &uid[3]) == 4)
+			r = 1;
+	fclose(file);
+	return r == 0 ? -1 : uid[0] == geteuid() && uid[1] == geteuid() && uid[2] == geteuid() &&
+				   uid[3] == geteuid();
+}
+
+static bool is_young(const struct process_stat *stat)
+{
+	uint64_t now = (uint64_t)(clock_ns(CLOCK_BOOTTIME) / 1000000) *
+		       (uint64_t)sysconf(_SC_CLK_TCK) / 1000;
+
+	return now < stat->start_ticks + 2 * (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+/* Its environment is refused to us, though we are no other user: between the moment that exec gives it
+ * its new memory and the one that makes that dumpable, or for good, as an ssh-agent wants it. One that
+ * is young cannot be told yet; an older one gets 2 ms, which is more than exec needs. */
+static enum mark mark_refused(pid_t pid, int tries)
+{
+	struct timespec pause = { .tv_nsec = 200000 };
+	struct process_stat stat;
+
+	if (has_our_uid(pid) != 1 || process_stat(&stat, pid) < 0)
+		return UNMARKED;
+	if (is_young(&stat))
+		return UNDECIDED;
+	if (tries >= 10)
+		return UNMARKED;
+	nanosleep(&pause, NULL);
+	return MARKED;   /* to be asked again */
+}
+
 /* A program may have overwritten it, so what is not found says nothing. Amid an exec or exit it is
  * empty for everyone, yet the process still holds its files and ports: that cannot be told yet. Read
  * once more if the exec was over when we asked. */
@@ -196,6 +244,7 @@ static enum mark mark_by_token(pid_t pid, const char *token)
 	CLEANUP(free_text) char *text = NULL;
 	struct process_stat stat;
 	ssize_t size;
+	enum mark mark;
 	int tries;
 
 	if (!token || !*token)
@@ -203,11 +252,17 @@ static enum mark mark_by_token(pid_t pid, const char *token)
 	text = malloc(ENVIRONMENT_MOST + 1);
 	if (!text)
 		return UNDECIDED;
-	for (tries = 0; tries < 2; tries++) {
+	for (tries = 0; tries < 12; tries++) {
 		size = read_environment(text, pid);
 		if (size > 0)
 			return text_has_token(text, (size_t)size, token) ? MARKED : UNMARKED;
-		if (size == -EACCES || size == -EPERM || process_stat(&stat, pid) < 0)
+		if (size == -EACCES || size == -EPERM) {
+			mark = mark_refused(pid, tries);
+			if (mark != MARKED)
+				return mark;
+			continue;
+		}
+		if (process_stat(&stat, pid) < 0)
 			return UNMARKED;
 		if (stat.environment_hidden)
 			return UNDECIDED;
