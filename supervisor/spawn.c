@@ -289,8 +289,7 @@ static int slot_take(struct spawner *spawner, struct spawn *spawn)
 	for (int i = 0; i < SLOTS; i++) {
 		struct spawn *user = spawner->slot_user[i];
 
-		if (user && (slot_is_ours(user) ||
-			     (spawner->slots_used == SLOTS && is_forgotten_and_dead(user))))
+		if (user && slot_is_ours(user))
 			slot_free(user);
 		if (!spawner->slot_user[i]) {
 			spawner->slot_user[i] = spawn;
@@ -314,11 +313,13 @@ static void on_before_sleep(EV_P_ ev_prepare *w, int revents)
 		struct spawn *user = spawner->slot_user[i];
 		uint32_t shared = TABLE_SHARED;
 
+		if (!user)
+			continue;
 		/* Acquire and release, with the exchange in leave_table(): one of us sees the other. */
-		if (user && !atomic_compare_exchange_strong_explicit(
-				    &user->plan.table, &shared, TABLE_AWAITED,
-				    memory_order_acq_rel, memory_order_acquire) &&
-		    shared == TABLE_OWN)
+		atomic_compare_exchange_strong_explicit(&user->plan.table, &shared, TABLE_AWAITED,
+							memory_order_acq_rel, memory_order_acquire);
+		/* The end of one that was forgotten is seen here: SIGCHLD has woken us. */
+		if (shared == TABLE_OWN || is_forgotten_and_dead(user))
 			slot_free(user);
 	}
 }
