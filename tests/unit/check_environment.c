@@ -23,7 +23,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	free(made);
+	free(STEAL(made));
 }
 
 static struct environment_values values(void)
@@ -142,7 +142,7 @@ START_TEST(a_cleared_one_has_only_what_is_configured)
 	expect("KV_MODE", "fast");
 	expect("EPOCHD_APP", "kv");
 	ck_assert_uint_eq(count(), 6);
-	free(made);
+	free(STEAL(made));
 	environ = NULL;   /* as clearenv(3) leaves it */
 	config.clear_environment = false;
 	make(&config, &with);
@@ -165,7 +165,7 @@ START_TEST(another_user_gets_what_login_would_say)
 	expect("LOGNAME", "www-data");
 	expect("HOME", "/var/www");
 	expect("SHELL", "/usr/sbin/nologin");
-	free(made);
+	free(STEAL(made));
 	/* What is configured goes over that; and nothing of ours stays where nothing is known. */
 	config.environment = configured;
 	config.shell = NULL;
@@ -185,12 +185,12 @@ START_TEST(a_watchdog_is_told_in_microseconds)
 	make(&config, &with);
 	expect("NOTIFY_SOCKET", "/run/epochd/default/notify/kv.7");
 	expect("WATCHDOG_USEC", NULL);
-	free(made);
+	free(STEAL(made));
 	with.watchdog = 1500000000;
 	make(&config, &with);
 	expect("WATCHDOG_USEC", "1500000");
 	expect("WATCHDOG_PID", NULL);
-	free(made);
+	free(STEAL(made));
 	with.notify_socket = NULL;   /* nowhere to feed it */
 	make(&config, &with);
 	expect("WATCHDOG_USEC", NULL);
