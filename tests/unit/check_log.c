@@ -165,8 +165,8 @@ START_TEST(a_long_text_is_cut)
 		text[7] = '\0';
 		memset(text + 7, 'y', (size_t)shift);
 		text[7 + shift] = '\0';
-		while (strlen(text) < 5000)
-			strcat(text, fillers[_i]);
+		for (size_t n = strlen(text), size = strlen(fillers[_i]); n < 5000; n += size)
+			memcpy(text + n, fillers[_i], size + 1);
 		log_setup((struct log_options){ .level = LOG_LEVEL_ERROR, .json = true });
 		log_error(-EPERM, "%s", text);
 		object = expect_json("error");

@@ -92,9 +92,11 @@ START_TEST(the_jitter_stays_within_its_share)
 
 		ck_assert_int_eq(policy_delay(&config, failures, 0), delay - delay / 10);
 		ck_assert_int_eq(policy_delay(&config, failures, 1), delay + delay / 10);
-		for (double random = 0; random <= 1; random += 0.01) {
-			ck_assert_int_ge(policy_delay(&config, failures, random), delay - delay / 10);
-			ck_assert_int_le(policy_delay(&config, failures, random), delay + delay / 10);
+		for (int percent = 0; percent <= 100; percent++) {
+			int64_t jittered = policy_delay(&config, failures, percent / 100.);
+
+			ck_assert_int_ge(jittered, delay - delay / 10);
+			ck_assert_int_le(jittered, delay + delay / 10);
 		}
 	}
 	config = with_backoff(1000, 2, 100000, 1);   /* all of it */
