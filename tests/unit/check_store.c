@@ -584,6 +584,8 @@ static void commit_for_ever(int fd)
 	struct store_app *app = get(store, "kv");
 	struct store_state state = state_of(app);
 	uint32_t epoch = state.used;
+	struct store_health health;
+	uint64_t commits = 0;   /* when there were enough rows for a page of them */
 
 	for (;;) {
 		epoch++;
@@ -594,7 +596,11 @@ static void commit_for_ever(int fd)
 		incarnation(app, epoch);
 		event(store, "kv", "x");
 		store_dispatch(store);
-		if (store_app_durable_through(app) >= 10)   /* enough for a page of them */
+		store_health(store, &health);
+		if (!commits && store_app_durable_through(app) >= 10)
+			commits = health.commits;
+		/* One more, so that the events of those rows are durable as well. */
+		if (commits && health.commits > commits)
 			say(fd, (uint64_t)state_of(app).reserved << 32 |
 				store_app_durable_through(app));
 	}
