@@ -1,7 +1,7 @@
 /* What cppcheck reads in place of config.h, and of the libraries' macros that it has to see through.
  * Not part of any build. */
 #define CLEANUP(function)
-#define STEAL(pointer) (pointer)
+#define STEAL(pointer) cppcheck_steal(&(pointer))
 #define container_of(pointer, type, member) ((type *)cppcheck_container(pointer))
 #define PRINTF_LIKE(argument, first)
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
