@@ -50,6 +50,13 @@ static struct ep_page *map_page(int fd)
 	return page == MAP_FAILED ? NULL : page;
 }
 
+static int open_new(int directory, const char *name)
+{
+	int fd = openat(directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	return fd < 0 ? -errno : fd;
+}
+
 int ep_registry_create(struct ep_page **out, int directory, const struct ep_registry_id *id)
 {
 	char fresh[EP_NAME_SIZE + 8];
@@ -59,10 +66,13 @@ int ep_registry_create(struct ep_page **out, int directory, const struct ep_regi
 
 	/* A leading dot: epochd's own, never an application's name. */
 	snprintf(fresh, sizeof fresh, ".%s.new", id->name);
-	unlinkat(directory, fresh, 0);
-	fd = openat(directory, fresh, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	fd = open_new(directory, fresh);
+	if (fd == -EEXIST) {   /* of a supervisor that was killed */
+		unlinkat(directory, fresh, 0);
+		fd = open_new(directory, fresh);
+	}
 	if (fd < 0)
-		return -errno;
+		return fd;
 	errno = posix_fallocate(fd, 0, EP_SLOTS_AT);
 	page = errno ? NULL : map_page(fd);
 	if (!page) {

@@ -30,7 +30,8 @@ struct pending {
 
 struct store_app {
 	struct store *store;
-	struct store_app *next_in_bucket;   /* loop's */
+	struct store_app *next_in_bucket;   /* loop's, like `owner` */
+	void *owner;
 	struct store_app *next_of_all;      /* set once, before it is seen */
 	struct store_app *next_dirty, *next_done;
 	struct store_app *next_in_flight;   /* writer's, like the two below */

@@ -63,7 +63,7 @@ static int grow(struct store *store)
 	return 0;
 }
 
-static struct store_app *find(const struct store *store, const char *name)
+struct store_app *store_app_find(const struct store *store, const char *name)
 {
 	struct store_app *app;
 
@@ -103,7 +103,7 @@ static struct store_app *add(struct store *store, const char *name)
 
 int store_app_get(struct store_app **out, struct store *store, const char *name)
 {
-	struct store_app *app = find(store, name);
+	struct store_app *app = store_app_find(store, name);
 
 	if (!app)
 		app = add(store, name);
@@ -116,6 +116,16 @@ int store_app_get(struct store_app **out, struct store *store, const char *name)
 const char *store_app_name(const struct store_app *app)
 {
 	return app->name;
+}
+
+void store_app_set_owner(struct store_app *app, void *owner)
+{
+	app->owner = owner;
+}
+
+void *store_app_owner(const struct store_app *app)
+{
+	return app->owner;
 }
 
 void store_app_state(const struct store_app *app, struct store_state *out)
@@ -146,7 +156,6 @@ void store_mark_dirty(struct store_app *app)
 	store->dirty_tail = &app->next_dirty;
 }
 
-/* With the lock held: there is something for the writer, at once even if the disk just failed. */
 /* A writer that only spaces its commits is not woken; it wakes by itself, or for what is urgent. */
 static void wake_writer(struct store *store)
 {
@@ -154,6 +163,7 @@ static void wake_writer(struct store *store)
 		pthread_cond_signal(&store->work);
 }
 
+/* With the lock held: there is something for the writer, which then tries even if the disk just failed. */
 static void handed_over(struct store *store)
 {
 	store->handed++;
@@ -341,7 +351,7 @@ int store_restarts_since(struct store *store, int64_t since, store_restart_fn *f
 		return r;
 	while ((r = sql_step(&store->sql, stmt)) > 0) {
 		name = (const char *)sqlite3_column_text(stmt, 0);
-		app = name ? find(store, name) : NULL;
+		app = name ? store_app_find(store, name) : NULL;
 		if (app)
 			fn(app, (uint32_t)sqlite3_column_int64(stmt, 1),
 			   sqlite3_column_int64(stmt, 2),

@@ -95,7 +95,11 @@ struct store_state {
 /* The application of this name; made if the store does not know it (then state is all 0, wanted
  * true). O(1). Does not block. */
 int store_app_get(struct store_app **out, struct store *store, const char *name);
+struct store_app *store_app_find(const struct store *store, const char *name);   /* O(1); or NULL */
 const char *store_app_name(const struct store_app *app);
+/* Whose it is in the supervisor, for the way back from a store_app; NULL at first. The loop's. */
+void store_app_set_owner(struct store_app *app, void *owner);
+void *store_app_owner(const struct store_app *app);
 
 /* What the store knows: as loaded, raised by each put; `reserved` only by a commit. */
 void store_app_state(const struct store_app *app, struct store_state *out);

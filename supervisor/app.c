@@ -165,6 +165,7 @@ int app_new(struct app **out, struct epochd *epochd, const struct app_config *co
 		free(app);
 		return r;
 	}
+	store_app_set_owner(app->stored, app);
 	*out = app;
 	return 0;
 }
@@ -173,6 +174,7 @@ void app_free(struct app *app)
 {
 	if (!app)
 		return;
+	store_app_set_owner(app->stored, NULL);
 	ev_io_stop(app->epochd->loop, &app->exited);
 	ev_timer_stop(app->epochd->loop, &app->deadline);
 	ev_timer_stop(app->epochd->loop, &app->watched);

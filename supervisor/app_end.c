@@ -228,13 +228,16 @@ void app_fill_incarnation(const struct app *app, uint32_t epoch, const char *det
 {
 	const struct ledger_incarnation *entry = ledger_incarnation_find(app->ledger, epoch);
 	struct store_incarnation row = { .epoch = epoch, .code = -1, .oom = -1, .detail = detail };
+	struct identity identity;
 	struct ep_end end;
 
 	if (!entry)
 		return;
 	row.pid = entry->pid;
-	row.start_ticks = entry->start_ticks;
-	row.pidfd_inode = entry->pidfd_inode;
+	if (ledger_identity_get(app->ledger, epoch, &identity)) {
+		row.start_ticks = identity.start_ticks;
+		row.pidfd_inode = identity.pidfd_inode;
+	}
 	row.started_at = entry->started_at;
 	row.up_at = entry->up_at;
 	row.restart = entry->restart && entry->restart < EP_CAUSES ?

@@ -146,11 +146,9 @@ static void change_main(struct app *app, pid_t pid)
 	app->adopted = true;
 	identity_from_pidfd(&app->identity, app->epochd->kernel, pid, pidfd);
 	identity_complete(&app->identity);
-	if (entry) {
+	ledger_identity_set(app->ledger, app->epoch, &app->identity);
+	if (entry)
 		entry->pid = pid;
-		entry->start_ticks = app->identity.start_ticks;
-		entry->pidfd_inode = app->identity.pidfd_inode;
-	}
 	app_watch_process(app);
 	/* Ours as soon as its parent ends: how it ended is then asked before it is reaped. */
 	if (pids_add(app->epochd->pids, pid, app_child_exited, app) < 0)

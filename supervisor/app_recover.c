@@ -119,11 +119,13 @@ static void end_in_store(struct app *app, const struct store_incarnation *row)
 }
 
 /* 1 when an incarnation was running as far as the store knows. */
-static int last_of_store(struct app *app, const struct found_at_start *at_start)
+static int last_of_store(struct app *app, const struct found_at_start *at_start,
+			 const struct store_state *state)
 {
 	struct store_incarnation row;
 
-	if (at_start->running ||
+	/* Nothing durable, so nothing has run (I1). */
+	if (at_start->running || !state->reserved ||
 	    store_last_incarnation(app->epochd->store, app->config->name, &row) <= 0)
 		return 0;
 	if (row.cause) {
@@ -156,7 +158,7 @@ static int make_registry(struct app *app, const struct found_at_start *at_start,
 static int recover_anew(struct app *app, const struct found_at_start *at_start,
 			const struct ep_registry_id *id, const struct store_state *state)
 {
-	bool ran = last_of_store(app, at_start);
+	bool ran = last_of_store(app, at_start, state);
 	int r = make_registry(app, at_start, id);
 
 	if (r < 0)
@@ -284,24 +286,22 @@ static void find_process(struct app *app, uint64_t word)
 {
 	struct ledger_incarnation *entry = ledger_incarnation_find(app->ledger, app->epoch);
 	struct identity *identity = &app->identity;
+	bool only_pid;
 
-	if (entry && entry->pid > 0)
-		*identity = (struct identity){ .pid = entry->pid, .start_ticks = entry->start_ticks,
-					       .pidfd_inode = entry->pidfd_inode };
-	else if (spawn_word_epoch(word) == app->epoch &&
-		 spawn_word_state(word) == SPAWN_CLAIMED)
+	if (!ledger_identity_get(app->ledger, app->epoch, identity) &&
+	    spawn_word_epoch(word) == app->epoch && spawn_word_state(word) == SPAWN_CLAIMED)
 		*identity = (struct identity){ .pid = spawn_word_pid(word) };
+	only_pid = !identity->start_ticks && !identity->pidfd_inode;
 	if (identity->pid > 0)
-		app->pidfd = identity->start_ticks || identity->pidfd_inode ?
-			     identity_open(identity, app->epochd->kernel) :
-			     open_by_pid(app, identity);
+		app->pidfd = only_pid ? open_by_pid(app, identity) :
+					identity_open(identity, app->epochd->kernel);
 	if (app->pidfd < 0)
 		app->pidfd = -1;
-	if (entry && app->pidfd >= 0 && !entry->start_ticks && !entry->pidfd_inode) {
-		entry->start_ticks = identity->start_ticks;
-		entry->pid = identity->pid;
-	}
+	if (app->pidfd >= 0 && only_pid)
+		ledger_identity_set(app->ledger, app->epoch, identity);
 	if (entry) {
+		if (app->pidfd >= 0)
+			entry->pid = identity->pid;
 		app->started_at = entry->started_at;
 		app->up_at = entry->up_at;
 	}
@@ -386,10 +386,10 @@ int app_recover(struct app *app, const struct found_at_start *at_start)
 				 epochd->segment_dir);
 	store_app_state(app->stored, &state);
 	take_state(app, at_start, &state);
-	app->cgroup = cgroup_open(epochd->cgroups, app->config->name);
+	app->cgroup = cgroup_find(epochd->cgroups, app->config->name);
 	if (app->cgroup < 0)
 		app->cgroup = -1;
-	app->cgroup_used = true;   /* by the supervisor before us, for all we know */
+	app->cgroup_used = app->cgroup >= 0;   /* by the supervisor before us, for all we know */
 	r = ep_registry_open(&app->registry, at_start->directory, &id, &why);
 	if (r == -EBADMSG) {
 		epochd->segments_cleaned++;
@@ -412,6 +412,7 @@ int app_recover(struct app *app, const struct found_at_start *at_start)
 		app->registry = NULL;
 	}
 	memset(app->ledger->incarnation, 0, sizeof app->ledger->incarnation);
+	ledger_identity_set(app->ledger, 0, &app->identity);
 	return recover_anew(app, at_start, &id, &state);
 }
 
@@ -481,6 +482,8 @@ static void spawn_again(struct app *app)
 	app->oom_kills = -1;
 	app_open_output(app);
 	app_open_notify(app);
+	/* That of a child which found its word cancelled is nobody's. */
+	ledger_identity_set(app->ledger, 0, &app->identity);
 	/* Release, with the child's compare-and-swap. Another attempt: an old child cannot take it. */
 	atomic_store_explicit(&app->ledger->spawn,
 			      spawn_word(app->epoch, spawn_word_attempt(word) + 1, SPAWN_OPEN, 0),

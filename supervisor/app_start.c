@@ -150,7 +150,6 @@ void app_is_up(struct app *app, const char *reason)
 static void on_spawned(int r, const char *step, void *user)
 {
 	struct app *app = user;
-	struct ledger_incarnation *entry = ledger_incarnation_find(app->ledger, app->epoch);
 
 	app->spawn = NULL;
 	app->exec_error = r;
@@ -166,8 +165,8 @@ static void on_spawned(int r, const char *step, void *user)
 	app->has_run = true;
 	/* Off the path of the restart, and not at all where the inode says it all: /proc is slow, also
 	 * when the process ends. */
-	if (!app->identity.pidfd_inode && identity_complete(&app->identity) == 0 && entry)
-		entry->start_ticks = app->identity.start_ticks;
+	if (!app->identity.pidfd_inode && identity_complete(&app->identity) == 0)
+		ledger_identity_set(app->ledger, app->epoch, &app->identity);
 	if (app->state == APP_STARTING && app->config->readiness == READINESS_NONE)
 		app_is_up(app, NULL);
 }
@@ -269,10 +268,9 @@ void app_spawn(struct app *app)
 		return;
 	}
 	identity_from_pidfd(&app->identity, app->epochd->kernel, app->identity.pid, app->pidfd);
-	if (entry) {
-		entry->pidfd_inode = app->identity.pidfd_inode;
+	ledger_identity_set(app->ledger, app->epoch, &app->identity);
+	if (entry)
 		entry->pid = app->identity.pid;
-	}
 	FAULT(identity_in_ledger);
 	pids_add(app->epochd->pids, app->identity.pid, app_child_exited, app);
 	app_watch_process(app);

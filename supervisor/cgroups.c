@@ -283,13 +283,15 @@ const char *cgroups_path(const struct cgroups *cgroups)
 	return cgroups->path;
 }
 
+int cgroup_find(struct cgroups *cgroups, const char *app)
+{
+	return cgroups->path ? open_directory(cgroups->fd, app) : -ENOTSUP;
+}
+
 int cgroup_open(struct cgroups *cgroups, const char *app)
 {
-	int fd;
+	int fd = cgroup_find(cgroups, app);   /* it is there at every start but the first */
 
-	if (!cgroups->path)
-		return -ENOTSUP;
-	fd = open_directory(cgroups->fd, app);   /* it is there at every start but the first */
 	if (fd != -ENOENT)
 		return fd;
 	if (mkdirat(cgroups->fd, app, 0755) < 0 && errno != EEXIST)

@@ -22,6 +22,8 @@ const char *cgroups_path(const struct cgroups *cgroups);   /* absolute; NULL: th
 /* A directory fd (O_RDONLY|O_DIRECTORY|O_CLOEXEC, for clone3's CLONE_INTO_CGROUP) of the application's
  * cgroup, made if need be. -ENOTSUP: there are none. */
 int cgroup_open(struct cgroups *cgroups, const char *app);
+/* The same of one that a supervisor before us made; -ENOENT: there is none. */
+int cgroup_find(struct cgroups *cgroups, const char *app);
 void cgroup_remove(struct cgroups *cgroups, const char *app);   /* if it is empty */
 
 /* Pids in it and below (zombies are not). Count (at most `most` are written) or negative errno. */

@@ -38,10 +38,9 @@
 
 struct app *epochd_app(const struct epochd *epochd, const char *name)
 {
-	for (size_t i = 0; i < epochd->app_count; i++)
-		if (strcmp(epochd->apps[i]->config->name, name) == 0)
-			return epochd->apps[i];
-	return NULL;
+	struct store_app *stored = store_app_find(epochd->store, name);
+
+	return stored ? store_app_owner(stored) : NULL;
 }
 
 /* ---- warnings ---- */
@@ -105,8 +104,9 @@ static void wake(void *user)
 
 static void on_committed(struct store_app *stored, void *user)
 {
-	struct app *app = epochd_app(user, store_app_name(stored));
+	struct app *app = store_app_owner(stored);
 
+	(void)user;
 	if (app)
 		app_committed(app);
 }

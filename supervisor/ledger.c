@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "supervisor/identity.h"
+
 #define LEDGER_FILE ".ledger"
 #define LEDGER_MAGIC 0x3172646c64637045ull   /* "Epcdldr1" */
 
@@ -243,6 +245,34 @@ const char *ledger_cgroup(const struct ledger *ledger)
 void ledger_set_cgroup(struct ledger *ledger, const char *path)
 {
 	snprintf(header_of(ledger)->cgroup, sizeof header_of(ledger)->cgroup, "%s", path ? path : "");
+}
+
+void ledger_identity_set(struct ledger_record *record, uint32_t epoch, const struct identity *identity)
+{
+	/* Relaxed: this thread alone writes it. */
+	uint64_t index = ~atomic_load_explicit(&record->identity_word, memory_order_relaxed) & 1;
+
+	record->identity[index] = (struct ledger_identity){
+		.pid = identity->pid, .start_ticks = identity->start_ticks,
+		.pidfd_inode = identity->pidfd_inode,
+	};
+	/* Release: whoever finds the word after a kill finds the one that it names whole (I5). */
+	atomic_store_explicit(&record->identity_word, (uint64_t)epoch << 8 | index,
+			      memory_order_release);
+}
+
+bool ledger_identity_get(const struct ledger_record *record, uint32_t epoch, struct identity *out)
+{
+	/* Acquire, with the release in ledger_identity_set(). */
+	uint64_t word = atomic_load_explicit(&record->identity_word, memory_order_acquire);
+	const struct ledger_identity *known = &record->identity[word & 1];
+
+	*out = (struct identity){ 0 };
+	if (!epoch || word >> 8 != epoch)
+		return false;
+	*out = (struct identity){ .pid = known->pid, .start_ticks = known->start_ticks,
+				  .pidfd_inode = known->pidfd_inode };
+	return true;
 }
 
 struct ledger_incarnation *ledger_incarnation_find(struct ledger_record *record, uint32_t epoch)

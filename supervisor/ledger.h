@@ -14,6 +14,7 @@
 
 #include "apilib/fence.h"
 
+struct identity;   /* identity.h */
 struct ledger;
 
 enum {
@@ -28,9 +29,7 @@ enum {
  * first. `ended` is written last of an end. */
 struct ledger_incarnation {
 	_Atomic uint32_t epoch;
-	int32_t pid;
-	uint64_t start_ticks;
-	uint64_t pidfd_inode;
+	int32_t pid;                    /* for people: who it is, is in the record's identity */
 	int64_t started_at;             /* CLOCK_REALTIME, ns */
 	int64_t up_at;
 	int64_t ended_at;
@@ -38,7 +37,17 @@ struct ledger_incarnation {
 	uint16_t restart;               /* enum ep_cause its start was counted under; 0: none */
 	uint16_t reserved;
 };
-static_assert(sizeof(struct ledger_incarnation) == 56, "layout 1");
+static_assert(sizeof(struct ledger_incarnation) == 40, "layout 1");
+
+/* Who the main process of the current incarnation is. Of two, one is good, and the other is written
+ * before it takes its place: MAINPID= changes it while a kill may come at any moment (I5). */
+struct ledger_identity {
+	int32_t pid;
+	uint32_t reserved;
+	uint64_t start_ticks;
+	uint64_t pidfd_inode;
+};
+static_assert(sizeof(struct ledger_identity) == 24, "layout 1");
 
 /* The spawn word: epoch 24 | attempt 12 | state 4 | pid 24. Of the child, the supervisor, and the one
  * after it, exactly one wins the compare-and-swap from OPEN. */
@@ -75,11 +84,12 @@ struct ledger_record {
 	/* What a person wants, newer than the store's: LEDGER_WISH_*, 0: nothing yet. */
 	uint64_t wish;
 	int64_t forgiven_at;            /* goes with it */
-	uint64_t spare[6];
+	/* Which of the two is good, and of which epoch: epoch << 8 | index. 0: none yet. */
+	_Atomic uint64_t identity_word;
+	struct ledger_identity identity[2];
 	struct ledger_incarnation incarnation[LEDGER_INCARNATIONS];
-	uint64_t pad[3];
 };
-static_assert(sizeof(struct ledger_record) == 1248, "layout 1");
+static_assert(sizeof(struct ledger_record) == 944, "layout 1");
 
 /* Reads the UUID of a ledger (of this or another boot) without opening it: what a lost store is rebuilt
  * under. 1, 0 if there is none that is good. */
@@ -102,6 +112,12 @@ void ledger_each(struct ledger *ledger, ledger_fn *fn, void *user);
 /* Path of the instance's cgroup, as the supervisor before us recorded it; "" if none. */
 const char *ledger_cgroup(const struct ledger *ledger);
 void ledger_set_cgroup(struct ledger *ledger, const char *path);
+
+/* Of the main process of `epoch`, which is the current one: what was known of it before is replaced, in one
+ * store. Epoch 0: nothing is known any more. */
+void ledger_identity_set(struct ledger_record *record, uint32_t epoch, const struct identity *identity);
+/* False, with all of *out 0: nothing is known of the one of that epoch. */
+bool ledger_identity_get(const struct ledger_record *record, uint32_t epoch, struct identity *out);
 
 /* The entry of an epoch, or NULL. */
 struct ledger_incarnation *ledger_incarnation_find(struct ledger_record *record, uint32_t epoch);

@@ -144,8 +144,9 @@ static void add_unconfigured(struct ledger_record *record, void *user)
 static void remember_restart(struct store_app *stored, uint32_t epoch, int64_t started_at,
 			     const char *restart, void *user)
 {
-	struct app *app = epochd_app(user, store_app_name(stored));
+	struct app *app = store_app_owner(stored);
 
+	(void)user;
 	if (app)
 		app_remember_restart(app, epoch, started_at, app_cause_named(restart));
 }
@@ -156,7 +157,8 @@ static void use_up(struct store_app *stored, void *user)
 {
 	struct store_state state;
 
-	if (epochd_app(user, store_app_name(stored)))
+	(void)user;
+	if (store_app_owner(stored))
 		return;
 	store_app_state(stored, &state);
 	if (state.used == state.reserved)
@@ -178,10 +180,10 @@ int recovery_look(struct epochd *epochd, const struct found_at_start *at_start)
 	if (!at_start->ledger_fresh)
 		ledger_each(epochd->ledger, add_unconfigured, &unconfigured);
 	if (!at_start->clean)
-		store_each_app(epochd->store, use_up, epochd);
+		store_each_app(epochd->store, use_up, NULL);
 	each_name(at_start->directory, clean_if_unknown, epochd);
 	r = store_restarts_since(epochd->store, clock_real() - 24 * 3600 * NS_PER_S,
-				 remember_restart, epochd);
+				 remember_restart, NULL);
 	for (size_t i = 0; i < epochd->app_count; i++)
 		app_remember_ledger(epochd->apps[i]);
 	return r;

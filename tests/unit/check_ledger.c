@@ -1,5 +1,6 @@
 #include <config.h>
 
+#include "supervisor/identity.h"
 #include "supervisor/ledger.h"
 #include "tests/unit/directory.h"
 #include "tests/unit/unit.h"
@@ -327,6 +328,42 @@ START_TEST(an_incarnation_is_kept_until_it_is_durable)
 }
 END_TEST
 
+START_TEST(an_identity_is_of_one_epoch_and_replaced_whole)
+{
+	struct ledger_record kv = { .app = "kv" };
+	struct identity got = { .pid = 1, .start_ticks = 1, .pidfd_inode = 1 };
+	uint64_t word;
+
+	ck_assert(!ledger_identity_get(&kv, 0, &got));
+	ck_assert_int_eq(got.pid, 0);
+	ck_assert_uint_eq(got.start_ticks, 0);
+	ck_assert_uint_eq(got.pidfd_inode, 0);
+	ledger_identity_set(&kv, 7, &(struct identity){ .pid = 10, .start_ticks = 11,
+							.pidfd_inode = 12 });
+	word = atomic_load(&kv.identity_word);
+	ck_assert(ledger_identity_get(&kv, 7, &got));
+	ck_assert_int_eq(got.pid, 10);
+	ck_assert_uint_eq(got.start_ticks, 11);
+	ck_assert_uint_eq(got.pidfd_inode, 12);
+	ck_assert(!ledger_identity_get(&kv, 8, &got));
+	ck_assert(!ledger_identity_get(&kv, 0, &got));
+
+	ledger_identity_set(&kv, 7, &(struct identity){ .pid = 20, .start_ticks = 21,
+							.pidfd_inode = 22 });
+	ck_assert(ledger_identity_get(&kv, 7, &got));
+	ck_assert_int_eq(got.pid, 20);
+	/* Killed before its last store: the one before stands, untouched. */
+	atomic_store(&kv.identity_word, word);
+	ck_assert(ledger_identity_get(&kv, 7, &got));
+	ck_assert_int_eq(got.pid, 10);
+	ck_assert_uint_eq(got.pidfd_inode, 12);
+
+	ledger_identity_set(&kv, 0, &got);
+	ck_assert(!ledger_identity_get(&kv, 7, &got));
+	ck_assert(!ledger_identity_get(&kv, 0, &got));
+}
+END_TEST
+
 /* An end of value 0 is an end, too. */
 START_TEST(every_end_comes_back)
 {
@@ -382,6 +419,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, what_is_no_file_is_replaced);
 	tcase_add_test(tcase, a_full_directory_is_an_error);
 	tcase_add_test(tcase, an_incarnation_is_kept_until_it_is_durable);
+	tcase_add_test(tcase, an_identity_is_of_one_epoch_and_replaced_whole);
 	tcase_add_test(tcase, every_end_comes_back);
 	tcase_add_test(tcase, there_is_room_for_all_that_are_reserved_and_no_more);
 }
