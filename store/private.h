@@ -18,6 +18,7 @@ enum {
 	EVENTS_WAITING_MAX = 65536,
 	READS_MAX = 64,
 	DETAIL_MAX = 512,          /* bytes of an incarnation's detail, the NUL among them */
+	FEW_LEFT = 6,              /* epochs: with fewer, more of them are urgent */
 };
 
 /* A row of an incarnation that is not durable yet. Stays here until a commit holds its newest version,
@@ -120,7 +121,7 @@ struct store {
 	uint64_t event_number, event_ceiling;
 	uint64_t generation;           /* of the file: the reader opens it again when that moved */
 	struct timespec retry_at;
-	/* Commits that are not urgent stand a little apart: what comes meanwhile is one group. */
+	/* Commits that are not urgent wait a little: what comes meanwhile is one group. */
 	struct timespec next_at;
 	bool pausing, urgent;
 	unsigned retry_ms;

@@ -197,10 +197,11 @@ void store_app_put(struct store_app *app, const struct store_state *state)
 	pthread_mutex_lock(&store->lock);
 	if (state->used > known->used)
 		known->used = state->used;
-	if (state->reserved > app->asked) {
+	if (state->reserved > app->asked)
 		app->asked = state->reserved;
-		store->urgent = true;   /* somebody may be held until it is durable */
-	}
+	/* Soon somebody is held until more are durable. */
+	if (app->asked > known->reserved && known->used + FEW_LEFT > known->reserved)
+		store->urgent = true;
 	known->wanted = state->wanted;
 	known->fatal = state->fatal;
 	known->forgiven_at = state->forgiven_at;

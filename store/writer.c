@@ -499,6 +499,11 @@ int store_commit(struct store *store, const struct ending *ending)
 	return r;
 }
 
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
 static bool has_work(const struct store *store)
 {
 	return store->dirty || store->events.head || store->broken;
@@ -512,30 +517,35 @@ static bool is_due(const struct store *store)
 	if (store->health.writable || store->kicked)
 		return true;
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec > store->retry_at.tv_sec ||
-	       (now.tv_sec == store->retry_at.tv_sec && now.tv_nsec >= store->retry_at.tv_nsec);
+	return !is_before(&now, &store->retry_at);
 }
 
-static void space_commits(struct store *store)
+/* Commits that are not urgent stand apart, and the first one after a rest begins late: what comes first
+ * is most often a restart, whose exec needs the processor now. */
+enum { APART_NS = 10000000, LATE_NS = 5000000 };
+
+/* With the lock held: the next commit is due in `ns`, or later. */
+static void commit_not_before(struct store *store, long ns)
 {
-	enum { APART_NS = 10000000 };
+	struct timespec at;
 
-	clock_gettime(CLOCK_MONOTONIC, &store->next_at);
-	store->next_at.tv_nsec += APART_NS;
-	if (store->next_at.tv_nsec >= 1000000000) {
-		store->next_at.tv_sec++;
-		store->next_at.tv_nsec -= 1000000000;
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	at.tv_nsec += ns;
+	if (at.tv_nsec >= 1000000000) {
+		at.tv_sec++;
+		at.tv_nsec -= 1000000000;
 	}
+	if (is_before(&store->next_at, &at))
+		store->next_at = at;
 }
 
-/* With the lock held. Waits if the last commit was just now; true: it has waited, look again. */
+/* With the lock held. Waits if the next commit is not due; true: it has waited, look again. */
 static bool pause_before_commit(struct store *store)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (store->urgent || now.tv_sec > store->next_at.tv_sec ||
-	    (now.tv_sec == store->next_at.tv_sec && now.tv_nsec >= store->next_at.tv_nsec))
+	if (store->urgent || !is_before(&now, &store->next_at))
 		return false;
 	store->pausing = true;
 	pthread_cond_timedwait(&store->work, &store->lock, &store->next_at);
@@ -551,12 +561,13 @@ void *store_writer_main(void *user)
 	while (!store->stopping) {
 		if (!has_work(store)) {
 			pthread_cond_wait(&store->work, &store->lock);
+			commit_not_before(store, LATE_NS);
 		} else if (!is_due(store)) {
 			pthread_cond_timedwait(&store->work, &store->lock, &store->retry_at);
 		} else if (!pause_before_commit(store)) {
 			store->kicked = false;
 			store->urgent = false;
-			space_commits(store);
+			commit_not_before(store, APART_NS);
 			pthread_mutex_unlock(&store->lock);
 			store_commit(store, NULL);
 			pthread_mutex_lock(&store->lock);
