@@ -638,6 +638,8 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 		r = start(&epochd, options);
 	if (r == 0)
 		r = signals_new(&signals, &epochd);
+	if (r == 0)
+		r = log_start();
 	if (r == 0) {
 		go_on(&epochd);
 		if (!epochd.done)
@@ -653,5 +655,6 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 	upward_close(epochd.upward);
 	ev_loop_destroy(epochd.loop);
 	free_rest(&epochd);
+	log_stop();
 	return r < 0 ? EXIT_FAILURE : epochd.exit_status;
 }

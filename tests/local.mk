@@ -118,6 +118,7 @@ integration_tests = \
 	tests/integration/second_instance.sh \
 	tests/integration/shutdown.sh \
 	tests/integration/slow_fsync.sh \
+	tests/integration/stderr_full.sh \
 	tests/integration/steps.sh \
 	tests/integration/torture_supervisor.sh \
 	tests/integration/torture_supervisor_6_1.sh \

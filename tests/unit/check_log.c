@@ -4,6 +4,7 @@
 #include "tests/unit/unit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -195,6 +196,130 @@ START_TEST(what_is_not_utf8_is_still_told)
 }
 END_TEST
 
+/* ---- a stderr that takes nothing ---- */
+
+static FILE *reader;
+
+static void make_pipe(int flags)
+{
+	int ends[2];
+
+	ck_assert_int_eq(pipe2(ends, O_CLOEXEC | flags), 0);
+	ck_assert_int_ge(dup2(ends[1], STDERR_FILENO), 0);
+	close(ends[1]);
+	fcntl(ends[0], F_SETFL, 0);
+	reader = fdopen(ends[0], "r");
+	ck_assert_ptr_nonnull(reader);
+}
+
+/* Through an open file description of its own, with one long line. */
+static void stuff(void)
+{
+	int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+	char block[4096];
+
+	ck_assert_int_ge(fd, 0);
+	memset(block, 'x', sizeof block);
+	while (write(fd, block, sizeof block) > 0)
+		;
+	ck_assert_int_eq(errno, EAGAIN);
+	close(fd);
+}
+
+static const char *read_line(void)
+{
+	static char *line;
+	static size_t room;
+
+	ck_assert_int_gt(getline(&line, &room, reader), 0);
+	return line;
+}
+
+/* What was logged before is there, whole and in order, and how much is not. */
+START_TEST(a_full_pipe_stops_nobody)
+{
+	enum { LINES = 40000 };
+	unsigned i, next = 0, dropped = 0;
+	const char *line, *text;
+
+	make_pipe(0);
+	stuff();
+	ck_assert_int_eq(log_start(), 0);
+	for (i = 0; i < LINES; i++)
+		log_notice(0, "line %u of many, each as long as that", i);
+	while (!dropped) {
+		line = read_line();
+		text = strstr(line, " notice line ");
+		if (!text) {
+			text = strstr(line, " error  log: ");
+			ck_assert_msg(text && sscanf(text, " error log: %u lines dropped", &dropped) == 1,
+				      "after %u lines: %.200s", next, line);
+			break;
+		}
+		ck_assert_int_eq(sscanf(text, " notice line %u of", &i), 1);
+		ck_assert_str_eq(strchr(text, ','), ", each as long as that\n");
+		ck_assert_uint_eq(i, next);
+		next++;
+	}
+	ck_assert_uint_gt(next, 10000);
+	ck_assert_uint_eq(next + dropped, LINES);
+	log_notice(0, "goes on");
+	ck_assert_ptr_nonnull(strstr(read_line(), " notice goes on\n"));
+	log_stop();
+	fclose(reader);
+}
+END_TEST
+
+START_TEST(a_full_pipe_does_not_hold_the_end)
+{
+	make_pipe(0);
+	stuff();
+	ck_assert_int_eq(log_start(), 0);
+	log_notice(0, "that nobody reads");
+	log_stop();
+	log_notice(0, "nor that");
+}
+END_TEST
+
+/* An application that shares stderr may set it. */
+START_TEST(o_nonblock_loses_nothing)
+{
+	unsigned i, got;
+
+	make_pipe(O_NONBLOCK);
+	ck_assert_int_eq(log_start(), 0);
+	for (i = 0; i < 5000; i++)
+		log_notice(0, "line %u", i);
+	for (i = 0; i < 5000; i++) {
+		ck_assert_int_eq(sscanf(read_line(), "%*s notice line %u", &got), 1);
+		ck_assert_uint_eq(got, i);
+	}
+	log_stop();
+	fclose(reader);
+}
+END_TEST
+
+START_TEST(what_waits_at_the_end_is_written)
+{
+	unsigned i;
+	char *at;
+
+	ck_assert_int_eq(log_start(), 0);
+	log_hold();
+	for (i = 0; i < 100; i++)
+		log_notice(0, "line %u", i);
+	log_stop();
+	log_notice(0, "line %u", i);   /* at once */
+	written();
+	for (at = lines, i = 0; i <= 100; i++, at = strchr(at, '\n') + 1) {
+		unsigned got;
+
+		ck_assert_int_eq(sscanf(at, "%*s notice line %u", &got), 1);
+		ck_assert_uint_eq(got, i);
+	}
+}
+END_TEST
+
 static void fill(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
@@ -205,6 +330,10 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, a_newline_in_a_text_is_none_in_the_log);
 	tcase_add_loop_test(tcase, a_long_text_is_cut, 0, ARRAY_SIZE(fillers));
 	tcase_add_test(tcase, what_is_not_utf8_is_still_told);
+	tcase_add_test(tcase, a_full_pipe_stops_nobody);
+	tcase_add_test(tcase, a_full_pipe_does_not_hold_the_end);
+	tcase_add_test(tcase, o_nonblock_loses_nothing);
+	tcase_add_test(tcase, what_waits_at_the_end_is_written);
 }
 
 int main(void)
