@@ -344,8 +344,7 @@ void route_settled(struct request *request)
 
 static void refuse(struct request *request, int r, const char *why)
 {
-	unsigned status = r == -EALREADY || r == -EINVAL || r == -ESRCH || r == -EBUSY ||
-			  r == -ENOTSUP ? MHD_HTTP_CONFLICT :
+	unsigned status = r == -EALREADY || r == -EINVAL || r == -ESRCH || r == -ENOTSUP ? MHD_HTTP_CONFLICT :
 			  r == -EPERM ? MHD_HTTP_SERVICE_UNAVAILABLE :
 			  MHD_HTTP_INTERNAL_SERVER_ERROR;
 
@@ -384,7 +383,6 @@ static void post_reload(struct request *request)
 
 	if (r < 0)
 		refuse(request, r,
-		       r == -EBUSY ? "a reload is under way: ask again when it is done" :
 		       r == -ENOTSUP ? "epochd run has no configuration file to read again" : NULL);
 	else if (request->query.given & QUERY_WAIT)
 		request_wait(request, FOR_RELOAD);

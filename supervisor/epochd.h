@@ -108,7 +108,7 @@ void epochd_warn(struct epochd *epochd, const char *code, const char *format, ..
 void epochd_unwarn(struct epochd *epochd, const char *code);
 
 /* SIGHUP, POST /v1/reload. 0: under way (parsing is done beside the loop; control_reloaded() tells the
- * outcome); -EBUSY: one is under way; -ENOTSUP: `epochd run` has no file. The event's number. */
+ * outcome), or to come once more after the one that is; -ENOTSUP: `epochd run` has no file. The event's number. */
 int epochd_reload(struct epochd *epochd, uint64_t *event);
 /* SIGTERM, POST /v1/shutdown. A second one hurries: SIGKILL to what still runs. */
 void epochd_shutdown(struct epochd *epochd, uint64_t *event);

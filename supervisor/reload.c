@@ -26,6 +26,7 @@ struct reload {
 	struct epochd *epochd;
 	pthread_t thread;
 	bool running;
+	bool once_more;             /* asked for while one was under way: that may have read too early */
 	ev_async read;              /* the thread has an answer */
 	struct config *config;      /* the thread's, until `read` */
 	int r;
@@ -221,19 +222,13 @@ static int apply(struct epochd *epochd, struct config *config)
 	return epochd->control ? control_reconfigure(epochd->control) : 0;
 }
 
-static void on_read(EV_P_ ev_async *w, int revents)
+/* What was read, put in force unless it is bad. */
+static int finish(struct reload *reload)
 {
-	struct reload *reload = container_of(w, struct reload, read);
 	struct epochd *epochd = reload->epochd;
-	struct config *config;
-	int r;
+	struct config *config = STEAL(reload->config);
+	int r = reload->r;
 
-	(void)revents;
-	(void)loop;
-	pthread_join(reload->thread, NULL);   /* first: what it wrote is ours only then */
-	reload->running = false;
-	config = STEAL(reload->config);
-	r = reload->r;
 	if (r == 0 && epochd->shutting_down)
 		r = -ECANCELED;
 	if (r == 0) {
@@ -248,6 +243,26 @@ static void on_read(EV_P_ ev_async *w, int revents)
 		log_notice(0, "%s: in force", epochd->config_file);
 	events_post(epochd->events, NULL, 0, r < 0 ? "reload_failed" : "reloaded", NULL);
 	upward_ready(epochd->upward);
+	return r;
+}
+
+static void on_read(EV_P_ ev_async *w, int revents)
+{
+	struct reload *reload = container_of(w, struct reload, read);
+	struct epochd *epochd = reload->epochd;
+	int r;
+
+	(void)revents;
+	(void)loop;
+	pthread_join(reload->thread, NULL);   /* first: what it wrote is ours only then */
+	reload->running = false;
+	r = finish(reload);
+	if (reload->once_more && !epochd->shutting_down) {
+		r = reload_start(reload);
+		if (r == 0)
+			return;   /* whoever waits wants to see the outcome of that one */
+		log_error(r, "%s: cannot be read again", epochd->config_file);
+	}
 	if (epochd->control)
 		control_reloaded(epochd->control, r);
 }
@@ -281,8 +296,9 @@ int reload_start(struct reload *reload)
 	sigset_t all, old;
 	int r;
 
+	reload->once_more = reload->running;
 	if (reload->running)
-		return -EBUSY;
+		return 0;
 	sigfillset(&all);   /* signals are the loop's */
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&reload->thread, NULL, read_file, reload);

@@ -8,6 +8,6 @@ struct reload;
 
 int reload_new(struct reload **out, struct epochd *epochd);
 void reload_free(struct reload *reload);   /* waits for one under way; NULL is fine */
-/* 0: under way. -EBUSY: one is already. */
+/* 0: under way, or to come when the one under way is done. */
 int reload_start(struct reload *reload);
 #endif

@@ -53,6 +53,37 @@ END
 kill -s HUP "$pid"
 await same up 2
 
+# One that is asked for while another is under way comes after it: what that read may be older.
+reloads_asked()
+{
+	api '/v1/events?limit=1000' | jq '[.events[] | select(.event == "asked" and .reason == "reload")] | length'
+}
+more_reloads_than()
+{
+	[ "$(reloads_asked)" -gt "$1" ]
+}
+first="application \"same\" { $sleeps  umask = 027 }"
+second="application \"same\" { $sleeps  umask = 007 }"
+asked=$(reloads_asked)
+rm "$config"
+mkfifo "$config"
+kill -s HUP "$pid"
+exec 8>"$config"   # now it is being read
+await_that "the first reload" more_reloads_than "$asked"
+kill -s HUP "$pid"
+await_that "the second reload" more_reloads_than $((asked + 1))
+api /v1/reload -X POST -o "$dir/reload"
+write_config "$config.first" <<<"$first"
+write_config "$config.second" <<<"$second"
+cat "$config.first" >&8
+exec 8>&-
+await same up 3
+background cp "$config.second" "$config"
+await same up 4
+expect_eq "$(jq -r 'keys[0]' "$dir/reload")" event "the answer to a reload while one is under way"
+expect_eq "$(api /v1/apps/same | jq -r .config.umask)" 0007 "the umask that was asked for last"
+rm "$config"
+
 # What ended for good stays so; who waited for one that is taken out does not wait any more.
 write_config <<END
 group "g" { strategy = one-for-all }
