@@ -67,11 +67,15 @@ void app_open_notify(struct app *app)
 			  app->config->name, app->epoch, app->epochd->runtime_dir);
 }
 
+/* A file that a reload took away is written until here: its incarnation may have had something to say
+ * while it was stopping, and what it left behind as well. */
 void app_open_output(struct app *app)
 {
 	const struct app_config *config = app->config;
 	int r;
 
+	if (app->output && !config->output.file)
+		output_remove(STEAL(app->output));
 	if (!config->output.file || app->output)
 		return;
 	r = output_add(&app->output, app->epochd->outputs, config->name, config->output.file,

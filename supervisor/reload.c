@@ -108,10 +108,6 @@ static void change_app(struct app *app, const struct app_config *is)
 		return;
 	if (!was_removed)
 		app_post(app, "reconfigured", change == CONFIG_RESPAWN ? "restarts" : "goes on");
-	if (app->output && !is->output.file) {
-		output_remove(app->output);
-		app->output = NULL;
-	}
 	change_output(app, was);
 	change_health(app);
 	if (change == CONFIG_RESPAWN && (app->state == APP_STARTING || app->state == APP_UP)) {

@@ -53,6 +53,32 @@ END
 kill -s HUP "$pid"
 await same up 2
 
+# An output that is taken away takes what its incarnation says last.
+cat >"$dir/polite" <<'END'
+trap 'echo goodbye; exit' TERM
+echo hello
+while :; do
+	sleep 3600 &
+	wait
+done
+END
+polite="command = { \"$BASH\", \"$dir/polite\" }"
+write_config <<END
+application "same" { $sleeps  umask = 077 }
+application "polite" { $polite  output { file = "$dir/polite.log" } }
+END
+ctl reload --wait
+await_that "the first line" grep -qsx hello "$dir/polite.log"
+write_config <<END
+application "same" { $sleeps  umask = 077 }
+application "polite" { $polite }
+END
+ctl reload --wait
+await polite up 2
+await_that "the last line" grep -qx goodbye "$dir/polite.log"
+await_log hello   # it is inherited now
+[ ! -e "$runtime/$instance/output/polite.fifo" ] || fail "the FIFO of no output is still there"
+
 # One that is asked for while another is under way comes after it: what that read may be older.
 reloads_asked()
 {
