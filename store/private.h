@@ -87,7 +87,6 @@ struct store {
 	char *path, *instance, *set_aside, *why;
 	char last_boot_id[40];
 	struct identity identity;
-	unsigned keep_events, keep_incarnations;
 	void (*wake)(void *user);
 	void (*committed)(struct store_app *app, void *user);
 	void *user;
@@ -111,6 +110,8 @@ struct store {
 	pthread_cond_t work;           /* for the writer */
 	pthread_cond_t reading;        /* for the reader: a question, or a commit or its failure */
 	bool stopping, kicked, broken;
+	unsigned keep_events, keep_incarnations;
+	bool keep_changed;             /* so that all is to be looked at again */
 	char broken_why[160];
 	struct store_app *all;
 	struct store_app *dirty, **dirty_tail;

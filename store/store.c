@@ -780,6 +780,12 @@ static void destroy(struct store **of)
 	free(store);
 }
 
+static void set_keep(struct store *store, unsigned events, unsigned incarnations)
+{
+	store->keep_events = events ? events : 1;
+	store->keep_incarnations = incarnations ? incarnations : 1;
+}
+
 static struct store *create(const struct store_options *options)
 {
 	struct store *store = calloc(1, sizeof *store);
@@ -799,8 +805,7 @@ static struct store *create(const struct store_options *options)
 	store->questions.tail = &store->questions.head;
 	store->answers.tail = &store->answers.head;
 	store->health.writable = true;
-	store->keep_events = options->keep_events ? options->keep_events : 1;
-	store->keep_incarnations = options->keep_incarnations ? options->keep_incarnations : 1;
+	set_keep(store, options->keep_events, options->keep_incarnations);
 	store->events_since_prune = UINT16_MAX;   /* how many there are is not known */
 	store->wake = options->wake;
 	store->committed = options->committed;
@@ -904,6 +909,14 @@ void store_check(struct store *store)
 	/* Without memory for a thread it is not checked: what is broken is still found when it is met. */
 	if (!store->check_started)
 		store->check_started = start_thread(&store->checker, store_check_main, store) == 0;
+}
+
+void store_set_keep(struct store *store, unsigned events, unsigned incarnations)
+{
+	pthread_mutex_lock(&store->lock);
+	set_keep(store, events, incarnations);
+	store->keep_changed = true;
+	pthread_mutex_unlock(&store->lock);
 }
 
 int store_close(struct store *closing, bool clean)

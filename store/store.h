@@ -72,6 +72,9 @@ int store_open(struct store **out, const struct store_options *options, struct s
 int store_start(struct store *store);
 void store_check(struct store *store);
 
+/* Other limits than store_open() was given; from the next commit on. */
+void store_set_keep(struct store *store, unsigned events, unsigned incarnations);
+
 /* Commits what is dirty, blocking for as long as that takes, and closes. clean: the run is recorded
  * as ended clean. store becomes invalid whatever is returned; NULL is fine (0). A negative errno means
  * that the last state is not durable: the segments must then be left where they are. */

@@ -453,25 +453,51 @@ static bool prune_batch(struct store *store, int r)
 	return r < PRUNE_BATCH;
 }
 
+struct limits {
+	unsigned events, incarnations;
+};
+
+/* In force now. After a change all counts as not looked at. */
+static struct limits limits_of(struct store *store)
+{
+	struct limits limits;
+	struct store_app *app;
+
+	pthread_mutex_lock(&store->lock);
+	limits = (struct limits){ store->keep_events, store->keep_incarnations };
+	if (store->keep_changed) {
+		store->events_since_prune = UINT16_MAX;
+		for (app = store->all; app; app = app->next_of_all)
+			app->rows_since_prune = UINT16_MAX;
+	}
+	store->keep_changed = false;
+	pthread_mutex_unlock(&store->lock);
+	return limits;
+}
+
+static unsigned now_and_then(unsigned keep)
+{
+	return keep / 16 < 1000 ? keep / 16 : 1000;
+}
+
 /* Now and then, a batch at a time, in transactions of its own: nobody waits for it. Where it fails it
  * is tried again after a later commit. */
 static void prune(struct store *store, struct flight *flight)
 {
-	unsigned now_and_then = store->keep_events / 16 < 1000 ? store->keep_events / 16 : 1000;
+	struct limits keep = limits_of(store);
 	unsigned budget = PRUNE_APPS;
 	struct store_app *app;
 
-	if (store->events_since_prune > now_and_then &&
-	    prune_batch(store, sql_run(&store->sql, SQL_PRUNE_EVENTS, "ii",
-				       (int64_t)store->keep_events, (int64_t)PRUNE_BATCH)))
+	if (store->events_since_prune > now_and_then(keep.events) &&
+	    prune_batch(store, sql_run(&store->sql, SQL_PRUNE_EVENTS, "ii", (int64_t)keep.events,
+				       (int64_t)PRUNE_BATCH)))
 		store->events_since_prune = 0;
-	now_and_then = store->keep_incarnations / 16 < 1000 ? store->keep_incarnations / 16 : 1000;
 	for (app = flight->apps; app && budget; app = app->next_in_flight) {
-		if (app->rows_since_prune <= now_and_then)
+		if (app->rows_since_prune <= now_and_then(keep.incarnations))
 			continue;
 		budget--;
 		if (prune_batch(store, sql_run(&store->sql, SQL_PRUNE_INCARNATIONS, "sii",
-					       app->name, (int64_t)store->keep_incarnations,
+					       app->name, (int64_t)keep.incarnations,
 					       (int64_t)PRUNE_BATCH)))
 			app->rows_since_prune = 0;
 	}

@@ -10,6 +10,7 @@
 
 #include <ev.h>
 
+#include "store/store.h"
 #include "supervisor/app_private.h"
 #include "supervisor/configuration.h"
 #include "supervisor/control.h"
@@ -208,6 +209,7 @@ static int apply(struct epochd *epochd, struct config *config)
 	epochd->apps = apps;
 	epochd->app_count = count;
 	epochd_retire(epochd, was);
+	store_set_keep(epochd->store, config->keep_events, config->keep_incarnations);
 	for (size_t i = 0; i < count; i++) {
 		app_save(apps[i]);
 		/* What is new, and what waits, for its `after` may be another. One that ended for good

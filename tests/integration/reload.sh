@@ -110,6 +110,24 @@ expect_eq "$(jq -r 'keys[0]' "$dir/reload")" event "the answer to a reload while
 expect_eq "$(api /v1/apps/same | jq -r .config.umask)" 0007 "the umask that was asked for last"
 rm "$config"
 
+# How much is kept is looked up at each reload, too.
+events_kept()
+{
+	api '/v1/events?limit=1000' | jq '.events | length'
+}
+are_pruned()
+{
+	[ "$(events_kept)" -le 4 ] && [ "$(ctl incarnations same --json | jq '.incarnations | length')" -le 1 ]
+}
+[ "$(events_kept)" -gt 10 ] || fail "there are no events to prune"
+write_config <<END
+events { keep = 1 }
+incarnations { keep = 1 }
+application "same" { $sleeps  umask = 007 }
+END
+ctl reload --wait
+await_that "what is old to be pruned" are_pruned
+
 # What ended for good stays so; who waited for one that is taken out does not wait any more.
 write_config <<END
 group "g" { strategy = one-for-all }

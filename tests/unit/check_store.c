@@ -798,6 +798,38 @@ START_TEST(old_events_and_incarnations_are_pruned)
 }
 END_TEST
 
+START_TEST(other_limits_are_in_force_at_once)
+{
+	struct store *store = start();
+	struct store_app *app = get(store, "kv"), *quiet = get(store, "quiet");
+	uint32_t epoch;
+	size_t events, rows;
+
+	for (epoch = 1; epoch <= 200; epoch++) {
+		incarnation(app, epoch);
+		incarnation(quiet, epoch);
+		event(store, "kv", NULL);
+	}
+	read_events(store, NULL, 0, 1000);
+	ck_assert_uint_eq(answer.count, 200);
+	store_set_keep(store, 50, 20);
+	incarnation(app, epoch);
+	do {
+		reserve(quiet, 200, 216);   /* no row of it is new */
+		event(store, NULL, NULL);
+		read_events(store, NULL, 0, 1000);
+		events = answer.count;
+		read_incarnations(store, "kv", 0, 1000);
+		rows = answer.count;
+		read_incarnations(store, "quiet", 0, 1000);
+	} while (events > 50 + 50 / 16 + 3 || rows > 20 || answer.count > 20);
+	ck_assert_uint_eq(rows, 20);
+	ck_assert_uint_eq(answer.count, 20);
+	ck_assert_uint_eq(answer.first, 200);
+	ck_assert_int_eq(store_close(store, true), 0);
+}
+END_TEST
+
 /* ---- disks that fail ---- */
 
 START_TEST(a_put_returns_while_the_disk_stands_still)
@@ -1290,6 +1322,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, reads_are_paged_newest_first);
 	tcase_add_test(tcase, a_cancelled_read_is_not_answered_and_too_many_are_refused);
 	tcase_add_test(tcase, old_events_and_incarnations_are_pruned);
+	tcase_add_test(tcase, other_limits_are_in_force_at_once);
 	tcase_add_test(tcase, a_put_returns_while_the_disk_stands_still);
 	tcase_add_loop_test(tcase, a_disk_that_fails_loses_nothing_and_says_so, 0,
 			    ARRAY_SIZE(errors));
