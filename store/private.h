@@ -41,6 +41,7 @@ struct store_app {
 	bool dirty, done;
 	uint32_t asked;                     /* reservation that was put; state.reserved is durable */
 	uint32_t committed_through;
+	int64_t keep_for;                   /* ns */
 	struct pending *pending, **pending_tail;
 	struct store_state state;
 	char name[];

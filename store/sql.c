@@ -66,7 +66,7 @@ static const char *const sql[SQL_STMTS] = {
 	[SQL_PRUNE_INCARNATIONS] = "DELETE FROM incarnation WHERE app = ?1 AND epoch IN"
 		" (SELECT epoch FROM incarnation WHERE app = ?1 AND epoch <="
 		" (SELECT epoch FROM incarnation WHERE app = ?1 ORDER BY epoch DESC LIMIT 1 OFFSET ?2)"
-		" ORDER BY epoch LIMIT ?3)",
+		" AND ifnull(started_at, 0) < ?4 ORDER BY epoch LIMIT ?3)",
 	[SQL_APPLICATIONS] = "SELECT " APPLICATION_COLUMNS " FROM application ORDER BY name",
 	[SQL_INCARNATIONS] = "SELECT " INCARNATION_COLUMNS " FROM incarnation"
 		" WHERE app = ? AND epoch < ? ORDER BY epoch DESC LIMIT ?",

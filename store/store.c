@@ -324,6 +324,13 @@ int store_app_incarnation(struct store_app *app, const struct store_incarnation 
 	return 0;
 }
 
+void store_app_keep_for(struct store_app *app, int64_t ns)
+{
+	pthread_mutex_lock(&app->store->lock);
+	app->keep_for = ns;
+	pthread_mutex_unlock(&app->store->lock);
+}
+
 uint32_t store_app_durable_through(const struct store_app *app)
 {
 	const struct pending *pending;

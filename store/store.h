@@ -39,7 +39,7 @@ struct store_options {
 	const char *boot_id;           /* of the running kernel, 36 characters */
 	const char *uuid;              /* adopted if the database is new or lost; NULL: make one */
 	unsigned keep_events;          /* pruned to about this many, the newest kept */
-	unsigned keep_incarnations;    /* for each application */
+	unsigned keep_incarnations;    /* for each application; see store_app_keep_for() */
 	void (*wake)(void *user);      /* any of the store's threads: have store_dispatch() called */
 	void (*committed)(struct store_app *app, void *user);   /* from store_dispatch() */
 	void *user;
@@ -136,6 +136,9 @@ struct store_incarnation {
 /* Upserts in the next commit, and marks the application dirty. What is not known (0, NULL, -1)
  * never overwrites what is. -ENOMEM. */
 int store_app_incarnation(struct store_app *app, const struct store_incarnation *row);
+
+/* Rows started within the last `ns` are not pruned, however many they are. 0, as at first: no such rule. */
+void store_app_keep_for(struct store_app *app, int64_t ns);
 
 /* Rows handed over in the order of their epochs up to here are durable. 0: none yet in this run. Goes
  * down to below a row that is handed over again, until that is durable as well. */

@@ -475,6 +475,17 @@ static struct limits limits_of(struct store *store)
 	return limits;
 }
 
+/* Rows started before this may be pruned. */
+static int64_t is_old_before(struct store_app *app)
+{
+	int64_t keep_for;
+
+	pthread_mutex_lock(&app->store->lock);
+	keep_for = app->keep_for;
+	pthread_mutex_unlock(&app->store->lock);
+	return keep_for ? store_now() - keep_for : INT64_MAX;
+}
+
 static unsigned now_and_then(unsigned keep)
 {
 	return keep / 16 < 1000 ? keep / 16 : 1000;
@@ -496,9 +507,9 @@ static void prune(struct store *store, struct flight *flight)
 		if (app->rows_since_prune <= now_and_then(keep.incarnations))
 			continue;
 		budget--;
-		if (prune_batch(store, sql_run(&store->sql, SQL_PRUNE_INCARNATIONS, "sii",
+		if (prune_batch(store, sql_run(&store->sql, SQL_PRUNE_INCARNATIONS, "siii",
 					       app->name, (int64_t)keep.incarnations,
-					       (int64_t)PRUNE_BATCH)))
+					       (int64_t)PRUNE_BATCH, is_old_before(app))))
 			app->rows_since_prune = 0;
 	}
 }

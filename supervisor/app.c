@@ -166,6 +166,7 @@ int app_new(struct app **out, struct epochd *epochd, const struct app_config *co
 		return r;
 	}
 	store_app_set_owner(app->stored, app);
+	store_app_keep_for(app->stored, config->intensity.within);
 	*out = app;
 	return 0;
 }

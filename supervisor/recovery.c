@@ -167,6 +167,17 @@ static void use_up(struct store_app *stored, void *user)
 	store_app_put(stored, &state);
 }
 
+/* For the last day's count, and for the longest intensity window. */
+static int64_t window_to_remember(const struct epochd *epochd)
+{
+	int64_t window = 24 * 3600 * NS_PER_S;
+
+	for (size_t i = 0; i < epochd->config->app_count; i++)
+		if (epochd->config->apps[i]->intensity.within > window)
+			window = epochd->config->apps[i]->intensity.within;
+	return window;
+}
+
 int recovery_look(struct epochd *epochd, const struct found_at_start *at_start)
 {
 	struct unconfigured unconfigured = { epochd, at_start };
@@ -182,7 +193,7 @@ int recovery_look(struct epochd *epochd, const struct found_at_start *at_start)
 	if (!at_start->clean)
 		store_each_app(epochd->store, use_up, NULL);
 	each_name(at_start->directory, clean_if_unknown, epochd);
-	r = store_restarts_since(epochd->store, clock_real() - 24 * 3600 * NS_PER_S,
+	r = store_restarts_since(epochd->store, clock_real() - window_to_remember(epochd),
 				 remember_restart, NULL);
 	for (size_t i = 0; i < epochd->app_count; i++)
 		app_remember_ledger(epochd->apps[i]);

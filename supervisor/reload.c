@@ -109,6 +109,7 @@ static void change_app(struct app *app, const struct app_config *is)
 		return;
 	if (!was_removed)
 		app_post(app, "reconfigured", change == CONFIG_RESPAWN ? "restarts" : "goes on");
+	store_app_keep_for(app->stored, is->intensity.within);
 	change_output(app, was);
 	change_health(app);
 	if (change == CONFIG_RESPAWN && (app->state == APP_STARTING || app->state == APP_UP)) {

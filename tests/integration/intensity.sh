@@ -61,3 +61,31 @@ kill -s KILL "$(stat_of b .pid)"
 await b up 4
 kill -s KILL "$(stat_of b .pid)"
 await b fatal 4
+stop_epochd
+
+# So they are where hardly any incarnation is kept, and where the time is longer than a day.
+write_config <<END
+incarnations { keep = 1 }
+application "c" {
+	command = { "$crasher", "$dir/c", "never", "any" }  restart = always
+	backoff { initial = 0 }  intensity { restarts = 3  within = 72h }
+}
+END
+start_epochd
+for epoch in 1 2 3; do
+	await c up "$epoch"
+	kill -s KILL "$(stat_of c .pid)"
+done
+await c up 4
+stop_epochd
+python3 - "$state/$instance/epochd.db" <<'END'
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as database:
+    changed = database.execute("UPDATE incarnation SET started_at = started_at - 48 * 3600 * 1000000000"
+                               " WHERE app = 'c'").rowcount
+sys.exit(0 if changed == 4 else f"{changed} incarnations are there, not 4")
+END
+start_epochd
+await c up 5
+kill -s KILL "$(stat_of c .pid)"
+await c fatal 5

@@ -123,7 +123,7 @@ are_pruned()
 write_config <<END
 events { keep = 1 }
 incarnations { keep = 1 }
-application "same" { $sleeps  umask = 007 }
+application "same" { $sleeps  umask = 007  intensity { within = 1ms } }
 END
 ctl reload --wait
 await_that "what is old to be pruned" are_pruned

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sqlite3.h>
@@ -830,6 +831,40 @@ START_TEST(other_limits_are_in_force_at_once)
 }
 END_TEST
 
+static void incarnation_of_now(struct store_app *app, uint32_t epoch)
+{
+	struct timespec now;
+	struct store_incarnation row = { .epoch = epoch, .code = -1, .oom = -1 };
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	row.started_at = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+	ck_assert_int_eq(store_app_incarnation(app, &row), 0);
+}
+
+START_TEST(what_is_young_is_not_pruned)
+{
+	struct store *store;
+	struct store_app *app, *other;
+	uint32_t epoch;
+
+	options.keep_incarnations = 5;
+	store = start();
+	app = get(store, "kv");
+	other = get(store, "other");
+	store_app_keep_for(app, (int64_t)3600 * 1000000000);
+	for (epoch = 1; epoch <= 10; epoch++)
+		incarnation(app, epoch);   /* of 1970 */
+	do {   /* "kv" is looked at first */
+		incarnation_of_now(app, epoch);
+		incarnation_of_now(other, epoch++);
+		read_incarnations(store, "other", 0, 1000);
+	} while (epoch < 50 || answer.count > 5 + 1);   /* one came after the last look */
+	read_incarnations(store, "kv", 0, 1000);
+	ck_assert_uint_eq(answer.count, epoch - 1 - 10);
+	ck_assert_int_eq(store_close(store, true), 0);
+}
+END_TEST
+
 /* ---- disks that fail ---- */
 
 START_TEST(a_put_returns_while_the_disk_stands_still)
@@ -1323,6 +1358,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, a_cancelled_read_is_not_answered_and_too_many_are_refused);
 	tcase_add_test(tcase, old_events_and_incarnations_are_pruned);
 	tcase_add_test(tcase, other_limits_are_in_force_at_once);
+	tcase_add_test(tcase, what_is_young_is_not_pruned);
 	tcase_add_test(tcase, a_put_returns_while_the_disk_stands_still);
 	tcase_add_loop_test(tcase, a_disk_that_fails_loses_nothing_and_says_so, 0,
 			    ARRAY_SIZE(errors));
