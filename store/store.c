@@ -17,6 +17,9 @@
 
 enum { STACK_SIZE = 256 * 1024, BUCKETS_MIN = 64 };
 
+/* A turn of the loop starts as many applications at most, so that what they do is seen between. */
+enum { DISPATCH_MOST = 16 };
+
 /* A cause or the like that an incarnation names, kept once for all: there are a dozen of them. */
 struct word {
 	struct word *next;
@@ -963,15 +966,18 @@ static struct store_app *take_done(struct store *store)
 void store_dispatch(struct store *store)
 {
 	struct store_app *app;
-	size_t left;
+	size_t done, left;
 
 	pthread_mutex_lock(&store->lock);
-	left = store->done_count;   /* what lands meanwhile has woken the loop again */
+	done = store->done_count;   /* what lands meanwhile has woken the loop again */
 	pthread_mutex_unlock(&store->lock);
+	left = done < DISPATCH_MOST ? done : DISPATCH_MOST;
 	for (; left && (app = take_done(store)); left--)
 		if (store->committed)
 			store->committed(app, store->user);
 	store_answer(store);
+	if (done > DISPATCH_MOST)
+		store->wake(store->user);
 }
 
 void store_health(struct store *store, struct store_health *out)

@@ -40,7 +40,7 @@ struct store_options {
 	const char *uuid;              /* adopted if the database is new or lost; NULL: make one */
 	unsigned keep_events;          /* pruned to about this many, the newest kept */
 	unsigned keep_incarnations;    /* for each application; see store_app_keep_for() */
-	void (*wake)(void *user);      /* any of the store's threads: have store_dispatch() called */
+	void (*wake)(void *user);      /* any thread: have store_dispatch() called, soon but not at once */
 	void (*committed)(struct store_app *app, void *user);   /* from store_dispatch() */
 	void *user;
 };
@@ -197,7 +197,8 @@ void store_read_cancel(struct store *store, void *user);
 void store_hold(struct store *store);
 void store_let_go(struct store *store);
 
-/* Calls what waits: committed(), and the functions of finished reads. Never blocks. */
+/* Calls what waits: committed(), of a few applications, the rest after another wake(); and the functions
+ * of finished reads. Never blocks. */
 void store_dispatch(struct store *store);
 
 struct store_health {

@@ -559,7 +559,7 @@ static bool is_due(const struct store *store)
 
 /* Commits that are not urgent stand apart, and the first one after a rest begins late: what comes first
  * is most often a restart, whose exec needs the processor now. */
-enum { APART_NS = 10000000, LATE_NS = 5000000 };
+enum { APART_NS = 50000000, LATE_NS = 5000000 };
 
 /* With the lock held: the next commit is due in `ns`, or later. */
 static void commit_not_before(struct store *store, long ns)

@@ -290,10 +290,8 @@ int cgroup_find(struct cgroups *cgroups, const char *app)
 
 int cgroup_open(struct cgroups *cgroups, const char *app)
 {
-	int fd = cgroup_find(cgroups, app);   /* it is there at every start but the first */
-
-	if (fd != -ENOENT)
-		return fd;
+	if (!cgroups->path)
+		return -ENOTSUP;
 	if (mkdirat(cgroups->fd, app, 0755) < 0 && errno != EEXIST)
 		return -errno;
 	return open_directory(cgroups->fd, app);

@@ -865,6 +865,30 @@ START_TEST(what_is_young_is_not_pruned)
 }
 END_TEST
 
+/* Each may start an application: between a few of them the loop looks at what else there is. */
+START_TEST(a_turn_tells_of_a_few_commits)
+{
+	enum { APPS = 100, A_FEW = 20 };
+	struct store *store = open_store();
+	unsigned before, turns = 0;
+	char name[16];
+
+	for (int i = 0; i < APPS; i++) {
+		snprintf(name, sizeof name, "app%d", i);
+		reserve(get(store, name), 0, 16);
+	}
+	ck_assert_int_eq(store_start(store), 0);
+	while (commits_seen < APPS) {
+		before = commits_seen;
+		turn(store);
+		ck_assert_uint_le(commits_seen - before, A_FEW);
+		turns++;
+	}
+	ck_assert_uint_gt(turns, 1);
+	ck_assert_int_eq(store_close(store, true), 0);
+}
+END_TEST
+
 /* ---- disks that fail ---- */
 
 START_TEST(a_put_returns_while_the_disk_stands_still)
@@ -1359,6 +1383,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, old_events_and_incarnations_are_pruned);
 	tcase_add_test(tcase, other_limits_are_in_force_at_once);
 	tcase_add_test(tcase, what_is_young_is_not_pruned);
+	tcase_add_test(tcase, a_turn_tells_of_a_few_commits);
 	tcase_add_test(tcase, a_put_returns_while_the_disk_stands_still);
 	tcase_add_loop_test(tcase, a_disk_that_fails_loses_nothing_and_says_so, 0,
 			    ARRAY_SIZE(errors));
