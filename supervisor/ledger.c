@@ -31,6 +31,7 @@ struct ledger {
 	int fd;
 	unsigned char *page;      /* the whole range that it may ever have, so that no record moves */
 	uint32_t backed;          /* records that are allocated */
+	uint32_t *hash;           /* of each one's name, so that a search reads few of them; 0: it is free */
 };
 
 static size_t range_size(void)
@@ -46,6 +47,16 @@ static struct ledger_header *header_of(const struct ledger *ledger)
 static struct ledger_record *record_at(const struct ledger *ledger, uint32_t index)
 {
 	return (struct ledger_record *)(ledger->page + RECORDS_AT) + index;
+}
+
+/* FNV-1a; never 0. */
+static uint32_t hash_of(const struct ledger_record *record)
+{
+	uint32_t hash = 2166136261u;
+
+	for (size_t i = 0; i < sizeof record->app && record->app[i]; i++)
+		hash = (hash ^ (unsigned char)record->app[i]) * 16777619u;
+	return hash | 1;
 }
 
 static bool is_good(const struct ledger_header *header, const struct stat *st, const char **why)
@@ -100,9 +111,17 @@ int ledger_peek(int directory, char uuid[static 40])
 
 static int map_range(struct ledger *ledger)
 {
+	ledger->hash = calloc(LEDGER_RECORDS_MAX, sizeof *ledger->hash);
+	if (!ledger->hash)
+		return -ENOMEM;
 	ledger->page = mmap(NULL, range_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
 			    ledger->fd, 0);
-	return ledger->page == MAP_FAILED ? -errno : 0;
+	if (ledger->page == MAP_FAILED)
+		return -errno;
+	for (uint32_t i = 0; i < ledger->backed; i++)
+		if (record_at(ledger, i)->app[0])
+			ledger->hash[i] = hash_of(record_at(ledger, i));
+	return 0;
 }
 
 static int make(struct ledger *ledger, int directory, const char *uuid, const char *boot_id)
@@ -170,6 +189,7 @@ void ledger_close(struct ledger *ledger)
 		munmap(ledger->page, range_size());
 	if (ledger->fd >= 0)
 		close(ledger->fd);
+	free(ledger->hash);
 	free(ledger);
 }
 
@@ -179,7 +199,7 @@ void ledger_unlink(int directory)
 }
 
 /* A hole of a full tmpfs is SIGBUS: allocated before it is touched, in steps of a page or more. */
-static int back_one_more(struct ledger *ledger)
+static int back_more(struct ledger *ledger)
 {
 	enum { STEP = 16 };
 	int r;
@@ -197,33 +217,35 @@ static int back_one_more(struct ledger *ledger)
 
 int ledger_record_get(struct ledger_record **out, struct ledger *ledger, const char *app)
 {
-	struct ledger_record *free_one = NULL;
+	struct ledger_record wanted = { 0 };
+	uint32_t i, hash, free_one = UINT32_MAX;
 	int r;
 
-	for (uint32_t i = 0; i < ledger->backed; i++) {
-		struct ledger_record *record = record_at(ledger, i);
-
-		if (strncmp(record->app, app, sizeof record->app) == 0) {
-			*out = record;
+	snprintf(wanted.app, sizeof wanted.app, "%s", app);
+	hash = hash_of(&wanted);
+	for (i = 0; i < ledger->backed; i++) {
+		*out = record_at(ledger, i);
+		if (ledger->hash[i] == hash &&
+		    strncmp((*out)->app, wanted.app, sizeof wanted.app) == 0)
 			return 0;
-		}
-		if (!record->app[0] && !free_one)
-			free_one = record;
+		if (!ledger->hash[i] && free_one == UINT32_MAX)
+			free_one = i;
 	}
-	if (!free_one) {
-		r = back_one_more(ledger);
+	if (free_one == UINT32_MAX) {
+		free_one = ledger->backed;
+		r = back_more(ledger);
 		if (r < 0)
 			return r;
-		free_one = record_at(ledger, ledger->backed - 16);
 	}
-	memset(free_one, 0, sizeof *free_one);
-	snprintf(free_one->app, sizeof free_one->app, "%s", app);
-	*out = free_one;
+	*out = record_at(ledger, free_one);
+	**out = wanted;
+	ledger->hash[free_one] = hash;
 	return 0;
 }
 
-void ledger_record_free(struct ledger_record *record)
+void ledger_record_free(struct ledger *ledger, struct ledger_record *record)
 {
+	ledger->hash[record - record_at(ledger, 0)] = 0;
 	memset(record, 0, sizeof *record);
 }
 

@@ -105,7 +105,7 @@ void ledger_unlink(int directory);
 /* The application's record; made if need be (-ENOSPC: /dev/shm is full or LEDGER_RECORDS_MAX). Stays
  * where it is until ledger_close(). */
 int ledger_record_get(struct ledger_record **out, struct ledger *ledger, const char *app);
-void ledger_record_free(struct ledger_record *record);
+void ledger_record_free(struct ledger *ledger, struct ledger_record *record);
 typedef void ledger_fn(struct ledger_record *record, void *user);
 void ledger_each(struct ledger *ledger, ledger_fn *fn, void *user);
 

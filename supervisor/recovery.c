@@ -227,7 +227,7 @@ void recovery_forget(struct epochd *epochd, struct app *app)
 	cgroup_remove(epochd->cgroups, name);
 	if (app->output)
 		output_remove(app->output);
-	ledger_record_free(app->ledger);
+	ledger_record_free(epochd->ledger, app->ledger);
 	app_free(app);
 }
 

@@ -122,7 +122,7 @@ START_TEST(records_are_found_by_the_next_supervisor)
 	ck_assert_str_eq(kv->token, "secret");
 	ck_assert_str_eq(ledger_cgroup(ledger), "/sys/fs/cgroup/epochd");
 	ck_assert_uint_eq(count(ledger), 2);
-	ledger_record_free(kv);
+	ledger_record_free(ledger, kv);
 	ck_assert_uint_eq(count(ledger), 1);
 	ck_assert_uint_eq(atomic_load(&record(ledger, "new")->spawn), 0);   /* takes its place, clean */
 	ledger_set_cgroup(ledger, NULL);
