@@ -21,7 +21,6 @@
 #include "supervisor/fault.h"
 #include "supervisor/health.h"
 #include "supervisor/history.h"
-#include "supervisor/kernel.h"
 #include "supervisor/ledger.h"
 #include "supervisor/log.h"
 #include "supervisor/notify.h"
@@ -30,7 +29,7 @@
 #include "supervisor/run.h"
 #include "supervisor/spawn.h"
 
-/* An adopted process's exit status comes when it is reaped by whoever is its parent now. */
+/* The exit status of one that is not our child (adopted, or by MAINPID=) comes when its parent reaps it. */
 #define EXIT_UNKNOWN_AFTER NS_PER_S
 
 /* Before the system is asked for a process once more that it had no room for. */
@@ -159,11 +158,9 @@ static void close_process(struct app *app)
 	app->status_text = NULL;
 }
 
-/* An adopted one: dead for sure, how is known when its parent reaps it, or never. */
+/* Dead for sure; how is known when its parent reaps it, or never. */
 static bool must_wait_for_status(struct app *app)
 {
-	if (!app->adopted || !app->epochd->kernel->pidfd_info_exit)
-		return false;
 	if (!app->gone_since) {
 		app->gone_since = clock_now();
 		app->sweep_delay = 0.001;

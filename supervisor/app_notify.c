@@ -143,7 +143,6 @@ static void change_main(struct app *app, pid_t pid)
 	exit_reap(app->identity.pid, app->pidfd);   /* if it lives on: like any orphan, later */
 	close(app->pidfd);
 	app->pidfd = pidfd;
-	app->adopted = true;
 	identity_from_pidfd(&app->identity, app->epochd->kernel, pid, pidfd);
 	identity_complete(&app->identity);
 	ledger_identity_set(app->ledger, app->epoch, &app->identity);

@@ -56,7 +56,7 @@ struct app {
 	bool uncounted;              /* that next start is none of the restarts: it was stopped before */
 	bool waiting;                /* for another application; see groups.c */
 	bool awaits_epochs;          /* to become durable */
-	bool adopted;                /* not our child */
+	bool adopted;                /* started by the supervisor before us */
 	bool exit_pending;           /* dead, but the outcome of its exec is yet to be read */
 	bool killed;                 /* SIGKILL was sent, and has not ended it yet */
 	struct app *held_by;         /* the one of its group that took it down, and goes first */

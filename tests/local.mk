@@ -106,6 +106,7 @@ integration_tests = \
 	tests/integration/nginx.sh \
 	tests/integration/no_room.sh \
 	tests/integration/nothing_grows.sh \
+	tests/integration/notify.sh \
 	tests/integration/output.sh \
 	tests/integration/policies.sh \
 	tests/integration/postgres.sh \

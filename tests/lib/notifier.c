@@ -9,6 +9,7 @@
  *   environment FILE  writes what it was given to FILE, a variable a line
  *   ignore SIGNAL     by number
  *   append FILE TEXT  a line, with the epoch before it
+ *   become-child      forks: the child is told to be the main process and goes on, the parent waits
  *   exit CODE
  *   kill SIGNAL       itself
  *
@@ -108,6 +109,29 @@ static void child_send(const char *text)
 	waitpid(pid, NULL, 0);
 }
 
+/* The child waits until its parent has said so: what it says itself is then the main process's. */
+static void become_child(void)
+{
+	char text[32], byte;
+	int ends[2];
+	pid_t pid;
+
+	if (pipe(ends) < 0 || (pid = fork()) < 0)
+		fail("fork");
+	if (pid > 0) {
+		close(ends[0]);
+		snprintf(text, sizeof text, "MAINPID=%d", (int)pid);
+		send_and_wait(text);
+		close(ends[1]);
+		for (;;)
+			pause();
+	}
+	close(ends[1]);
+	if (read(ends[0], &byte, 1) != 0)
+		fail("the parent");
+	close(ends[0]);
+}
+
 static void beat_until(const char *ms, const char *file)
 {
 	while (!file || access(file, F_OK) < 0) {
@@ -157,6 +181,8 @@ static int step(char **argv)
 	const char *word = argv[0], *first = argv[1], *second = first ? argv[2] : NULL;
 
 	errno = EINVAL;
+	if (strcmp(word, "become-child") == 0)
+		return become_child(), 1;
 	if (!first)
 		fail(word);
 	if (strcmp(word, "send") == 0)
