@@ -115,7 +115,7 @@ static bool deadline_is_real(struct app *app)
 {
 	if (!app_loop_was_away(app) || app->state == APP_BACKOFF || app->state == APP_SWEEPING)
 		return true;
-	app_set_deadline(app, clock_now() - app->deadline_at);
+	app_move_deadline(app, clock_now() + clock_now() - app->deadline_at);
 	return false;
 }
 
@@ -131,19 +131,31 @@ static void on_deadline(EV_P_ ev_timer *w, int revents)
 		app_on_deadline(app);
 }
 
-void app_set_deadline(struct app *app, int64_t ns)
+void app_move_deadline(struct app *app, int64_t at)
 {
-	double after = ns > 0 ? clock_seconds(ns) : 0.;
+	int64_t ns = at - clock_now();
 
 	ev_timer_stop(app->epochd->loop, &app->deadline);
-	app->deadline_at = clock_now() + (ns > 0 ? ns : 0);
-	ev_timer_set(&app->deadline, after, 0.);
+	app->deadline_at = at;
+	ev_timer_set(&app->deadline, ns > 0 ? clock_seconds(ns) : 0., 0.);
 	ev_timer_start(app->epochd->loop, &app->deadline);
+}
+
+void app_set_deadline(struct app *app, int64_t ns)
+{
+	app->deadline_since = clock_now();
+	app_move_deadline(app, app->deadline_since + ns);
 }
 
 void app_clear_deadline(struct app *app)
 {
 	ev_timer_stop(app->epochd->loop, &app->deadline);
+	app->deadline_at = 0;
+}
+
+double app_deadline_seconds(const struct app *app)
+{
+	return clock_seconds(app->deadline_at - app->deadline_since);
 }
 
 int app_new(struct app **out, struct epochd *epochd, const struct app_config *config)

@@ -27,7 +27,7 @@ static void start_timed_out(struct app *app)
 		return;
 	}
 	log_error(0, "app %s epoch %u: not ready within %g s", app->config->name, app->epoch,
-		  clock_seconds(app->config->start_timeout));
+		  app_deadline_seconds(app));
 	app_end(app, EP_START_TIMEOUT);
 }
 
@@ -47,7 +47,7 @@ void app_on_deadline(struct app *app)
 			break;
 		}
 		log_notice(0, "app %s epoch %u: not gone within %g s: SIGKILL", app->config->name,
-			   app->epoch, clock_seconds(app->config->stop_timeout));
+			   app->epoch, app_deadline_seconds(app));
 		app_kill(app);
 		break;
 	case APP_SWEEPING:
@@ -80,19 +80,25 @@ static void on_watchdog(EV_P_ ev_timer *w, int revents)
 		return;
 	}
 	log_error(0, "app %s epoch %u: no WATCHDOG=1 within %g s", app->config->name, app->epoch,
-		  clock_seconds(app->watchdog));
+		  app_deadline_seconds(app));
 	app_end(app, EP_WATCHDOG);
 }
 
 /* While it is up, deadline_at is the watchdog's. */
-static void set_watchdog(struct app *app, int64_t ns)
+static void move_watchdog(struct app *app, int64_t at)
 {
 	struct ev_loop *loop = app->epochd->loop;
 
 	ev_timer_stop(loop, &app->watched);
-	app->deadline_at = clock_now() + ns;
-	ev_timer_set(&app->watched, clock_seconds(ns), 0.);
+	app->deadline_at = at;
+	ev_timer_set(&app->watched, clock_seconds(at - clock_now()), 0.);
 	ev_timer_start(loop, &app->watched);
+}
+
+static void stop_watchdog(struct app *app)
+{
+	ev_timer_stop(app->epochd->loop, &app->watched);
+	app->deadline_at = 0;
 }
 
 /* Also moves it. */
@@ -102,10 +108,14 @@ void app_watchdog_start(struct app *app)
 		ev_timer_init(&app->watched, on_watchdog, 0., 0.);
 		return;
 	}
-	if (app->watchdog > 0 && app->state == APP_UP)
-		set_watchdog(app, app->watchdog);
-	else
-		ev_timer_stop(app->epochd->loop, &app->watched);
+	if (app->state != APP_UP)
+		return;
+	if (!app->watchdog) {
+		stop_watchdog(app);
+		return;
+	}
+	app->deadline_since = clock_now();
+	move_watchdog(app, app->deadline_since + app->watchdog);
 }
 
 /* ---- messages ---- */
@@ -170,12 +180,17 @@ static void set_status(struct app *app, const char *text)
 		control_app_changed(app->epochd->control, app);
 }
 
+/* Only ever later, and where there is no deadline none is made. One that is due just now stands, too. */
 static void extend(struct app *app, int64_t ns)
 {
-	if (app->state == APP_STARTING || app->state == APP_STOPPING)
-		app_set_deadline(app, ns);
-	else if (app->state == APP_UP && app->watchdog > 0)
-		set_watchdog(app, ns);
+	int64_t at = clock_now() + ns;
+
+	if (!app->deadline_at || at <= app->deadline_at || app->killed)
+		return;
+	if (app->state == APP_UP)
+		move_watchdog(app, at);
+	else if (app->state == APP_STARTING || app->state == APP_STOPPING)
+		app_move_deadline(app, at);
 }
 
 static void feed_watchdog(struct app *app, const struct notify_message *message)

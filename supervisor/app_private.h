@@ -96,7 +96,8 @@ struct app {
 	ev_io exited;                /* the pidfd */
 	ev_timer deadline;           /* of the state: start, stop, backoff, the next look at leftovers */
 	ev_timer watched;            /* watchdog; WATCHDOG=1 moves it */
-	int64_t deadline_at;         /* CLOCK_MONOTONIC, ns: when `deadline` or `watched` is due */
+	int64_t deadline_at;         /* CLOCK_MONOTONIC, ns: when `deadline` or `watched` is due; 0: none is */
+	int64_t deadline_since;      /* when that was set; what moves it later leaves this */
 	double sweep_delay;
 	int64_t gone_since;          /* CLOCK_MONOTONIC, ns: its process was seen ended; 0: it was not */
 	bool told_stuck;             /* that it takes long to be gone */
@@ -113,6 +114,8 @@ void app_save(struct app *app);   /* hands its state to the store, and asks for 
 void app_committed(struct app *app);
 void app_store_failing(struct app *app);
 void app_set_deadline(struct app *app, int64_t ns);
+void app_move_deadline(struct app *app, int64_t at);   /* CLOCK_MONOTONIC, ns */
+double app_deadline_seconds(const struct app *app);    /* that there were, with all that moved it */
 /* How late the deadline's timer is: more than a second is the loop's own fault. */
 bool app_loop_was_away(const struct app *app);
 void app_clear_deadline(struct app *app);

@@ -3,16 +3,51 @@
 . "${0%/*}/lib.sh"
 . "${0%/*}/written.sh"
 notifier=$EPOCHD_BUILD/tests/lib/notifier
+soon="EXTEND_TIMEOUT_USEC=1"
 write_config <<END
 cgroup = off
 application "unready" {
 	command = { "$notifier", "become-child", "touch", "$dir/unready" }
 	readiness = notify  start-timeout = 200ms  stop-timeout = 10s  restart = never
 }
+application "extended" {
+	command = { "$notifier", "send", "EXTEND_TIMEOUT_USEC=2100000" }
+	readiness = notify  start-timeout = 2s  restart = never
+}
+application "soon" {
+	command = { "$notifier", "child-send", "$soon", "touch", "$dir/soon", "await", "$dir/go",
+		"child-send", "READY=1", "child-send", "$soon", "touch", "$dir/soon.up" }
+	readiness = notify  start-timeout = 1h  watchdog = 1h  restart = never
+}
+application "endless" {
+	command = { "$notifier", "child-send", "$soon", "touch", "$dir/endless", "await", "$dir/go",
+		"child-send", "READY=1", "child-send", "WATCHDOG_USEC=0", "child-send", "$soon",
+		"touch", "$dir/endless.up" }
+	readiness = notify  start-timeout = 0  watchdog = 1h  restart = never
+}
 END
 start_epochd
+
+# An extension only ever extends: not before the deadline that was, and not where there is none. What would
+# come soon has come when the loop has answered once more.
+for app in soon endless; do
+	await_that "what $app says while it starts" test -e "$dir/$app"
+	expect_stat "$app" .state starting
+	expect_stat "$app" .state starting
+done
+: >"$dir/go"
+for app in soon endless; do
+	await_that "what $app says when it is up" test -e "$dir/$app.up"
+	expect_stat "$app" .state up
+	expect_stat "$app" .state up
+done
+
 # Its main process is another, which is ready as little as the first was.
 await unready stopped 1
 [ -e "$dir/unready" ] || fail "the main process of the unready one is its first"
 expect_stat unready .last_exit.cause start_timeout
 await_log 'unready epoch 1: not ready within 0.2 s'
+
+await extended stopped 1
+expect_stat extended .last_exit.cause start_timeout
+await_log 'extended epoch 1: not ready within (2\.[1-9]|[3-9]|[1-9][0-9])'
