@@ -195,8 +195,10 @@ static void extend(struct app *app, int64_t ns)
 
 static void feed_watchdog(struct app *app, const struct notify_message *message)
 {
-	if (message->watchdog_ns >= 0)
+	if (message->watchdog_ns >= 0) {
 		app->watchdog = message->watchdog_ns;
+		app->ledger->watchdog = (uint64_t)app->watchdog + 1;   /* for a supervisor after us */
+	}
 	if (message->watchdog_ns >= 0 || message->watchdog)
 		app_watchdog_start(app);
 	if (message->watchdog_trigger && app->state == APP_UP) {

@@ -426,7 +426,8 @@ static void adopt(struct app *app)
 
 	app->active = true;
 	app->adopted = true;
-	app->watchdog = app->config->watchdog;
+	app->watchdog = app->ledger->watchdog ? (int64_t)(app->ledger->watchdog - 1) :
+						app->config->watchdog;
 	app->up_since = clock_now() - (age > 0 ? age : 0);
 	app->oom_kills = -1;
 	app_open_output(app);

@@ -303,6 +303,7 @@ static void begin(struct app *app, enum ep_cause cause, const char *token)
 	uint64_t after = cause ? total_of(app, cause) + 1 : 0;
 
 	memcpy(ledger->token, token, sizeof ledger->token);
+	ledger->watchdog = 0;
 	ledger->redo_cause = cause;
 	ledger->redo_total = after;
 	/* Release: whoever finds the epoch after a kill finds cause and total written. */

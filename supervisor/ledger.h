@@ -79,7 +79,10 @@ struct ledger_record {
 	uint64_t redo_total;            /* what the total is afterwards */
 	_Atomic uint64_t reserved;      /* mirror of the store's committed reservation, for doctor: never
 					 * itself a reservation (I1) */
-	char token[40];                 /* EPOCHD_TOKEN of the incarnation in the spawn word */
+	/* Of the incarnation in the spawn word: its EPOCHD_TOKEN, and what it said by WATCHDOG_USEC=, in ns, plus
+	 * 1; 0: nothing. */
+	char token[40];
+	uint64_t watchdog;
 	uint64_t again;                 /* a restart was asked for and the next start is still owed */
 	/* What a person wants, newer than the store's: LEDGER_WISH_*, 0: nothing yet. */
 	uint64_t wish;
@@ -89,7 +92,7 @@ struct ledger_record {
 	struct ledger_identity identity[2];
 	struct ledger_incarnation incarnation[LEDGER_INCARNATIONS];
 };
-static_assert(sizeof(struct ledger_record) == 944, "layout 1");
+static_assert(sizeof(struct ledger_record) == 952, "layout 1");
 
 /* Reads the UUID of a ledger (of this or another boot) without opening it: what a lost store is rebuilt
  * under. 1, 0 if there is none that is good. */

@@ -25,6 +25,20 @@ application "endless" {
 		"touch", "$dir/endless.up" }
 	readiness = notify  start-timeout = 0  watchdog = 1h  restart = never
 }
+application "longer" {
+	command = { "$notifier", "send", "WATCHDOG_USEC=3600000000\nREADY=1" }
+	readiness = notify  watchdog = 200ms  restart = never
+}
+application "once" {
+	command = { "/bin/sh", "-c", '[ "\$EPOCHD_EPOCH" != 1 ] || "\$0" child-send WATCHDOG_USEC=1 exit 0; exec "\$0" send READY=1',
+		"$notifier" }
+	readiness = notify  restart = always  $at_once
+}
+application "own" {
+	command = { "$notifier", "child-send", "WATCHDOG_USEC=500000", "touch", "$dir/own",
+		"await", "$dir/adopted", "send", "READY=1" }
+	readiness = notify  start-timeout = 1h  restart = never
+}
 END
 start_epochd
 
@@ -51,3 +65,15 @@ await_log 'unready epoch 1: not ready within 0.2 s'
 await extended stopped 1
 expect_stat extended .last_exit.cause start_timeout
 await_log 'extended epoch 1: not ready within (2\.[1-9]|[3-9]|[1-9][0-9])'
+
+# The next supervisor knows what they said of their watchdogs.
+await longer up 1
+await once up 2
+await_that "what the one with a watchdog of its own says" test -e "$dir/own"
+kill_epochd
+start_epochd
+: >"$dir/adopted"
+await own stopped 1
+expect_stat own .last_exit.cause watchdog
+expect_stat once '"\(.state) \(.epoch)"' "up 2"
+expect_stat longer '"\(.state) \(.epoch)"' "up 1"
