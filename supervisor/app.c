@@ -234,9 +234,10 @@ static void fence_for(struct app *app, enum app_state state)
 		app_fence(app, EP_UP, none);
 		return;
 	case APP_STOPPING:
-		/* What was asked lets calls in flight finish; what is hung or bad serves no more. */
-		if (app->ending == EP_ASKED || app->ending == EP_RECONFIGURED ||
-		    app->ending == EP_GROUP)
+		/* What was asked, or is its own will, lets calls in flight finish; what is hung or bad
+		 * serves no more. */
+		if (app->ending == EP_NO_CAUSE || app->ending == EP_ASKED ||
+		    app->ending == EP_RECONFIGURED || app->ending == EP_GROUP)
 			app_fence(app, EP_STOPPING, (struct ep_end){ .cause = app->ending });
 		else
 			app_fence(app, EP_DOWN, (struct ep_end){ .cause = app->ending });

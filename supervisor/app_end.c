@@ -89,6 +89,20 @@ void app_kill(struct app *app)
 		leftovers_kill(&leftovers, &id, &example);
 }
 
+static void watch_no_more(struct app *app)
+{
+	ev_timer_stop(app->epochd->loop, &app->watched);
+	health_free(app->health);
+	app->health = NULL;
+}
+
+void app_ends_itself(struct app *app)
+{
+	watch_no_more(app);
+	app_move(app, APP_STOPPING, "by itself: it said STOPPING=1");
+	app_set_deadline(app, app->config->stop_timeout);
+}
+
 void app_end(struct app *app, enum ep_cause cause)
 {
 	bool hung = cause == EP_WATCHDOG || cause == EP_HEALTH;
@@ -99,9 +113,7 @@ void app_end(struct app *app, enum ep_cause cause)
 	if ((app->state != APP_STARTING && app->state != APP_UP) || app->gone_since)
 		return;
 	app->ending = cause;
-	ev_timer_stop(app->epochd->loop, &app->watched);
-	health_free(app->health);
-	app->health = NULL;
+	watch_no_more(app);
 	app_move(app, APP_STOPPING, "%s", ep_cause_name(cause));
 	if (app->config->stop_timeout == 0) {
 		app_kill(app);

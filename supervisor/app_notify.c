@@ -223,7 +223,7 @@ void app_on_notify(const struct notify_message *message, void *user)
 	if (message->reloading)
 		app_post(app, "reloading", NULL);
 	if (message->stopping && app->state == APP_UP)
-		app_post(app, "stopping_itself", NULL);
+		app_ends_itself(app);
 	if (message->extend_ns > 0)
 		extend(app, message->extend_ns);
 	feed_watchdog(app, message);

@@ -70,7 +70,7 @@ struct app {
 	const char *exec_step;
 	bool has_run;                /* under this supervisor, in whatever epoch */
 	bool no_room;                /* for it in the system (EAGAIN, ENOMEM, EMFILE): not its fault */
-	enum ep_cause ending;        /* why we end it; EP_NO_CAUSE: we do not */
+	enum ep_cause ending;        /* why we end it; EP_NO_CAUSE: we do not (stopping: it does itself) */
 	int64_t started_at, up_at;   /* CLOCK_REALTIME, ns */
 	int64_t up_since;            /* CLOCK_MONOTONIC, ns; of `starting` until it is up */
 	int64_t watchdog;            /* ns; 0: off (WATCHDOG_USEC= may have changed it) */
@@ -135,6 +135,8 @@ void app_open_output(struct app *app);
 
 /* app_end.c */
 void app_end(struct app *app, enum ep_cause cause);   /* signals; stop-timeout */
+/* It said that it ends: calls in flight are served, nobody watches it any more, and it has stop-timeout. */
+void app_ends_itself(struct app *app);
 void app_kill(struct app *app);                       /* SIGKILL, now */
 void app_cannot_be_killed(struct app *app);           /* it outlived that: the reason says so */
 void app_exited(struct app *app);                     /* its pidfd is readable */

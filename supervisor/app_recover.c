@@ -436,7 +436,7 @@ static void adopt(struct app *app)
 	if (pids_add(app->epochd->pids, app->identity.pid, app_child_exited, app) < 0)
 		log_error(-ENOMEM, "app %s: out of memory", app->config->name);
 	if (ep_fence_state(fence) == EP_STOPPING)
-		app->ending = ep_fence_end(fence).cause ? ep_fence_end(fence).cause : EP_ASKED;
+		app->ending = ep_fence_end(fence).cause;
 	app->state = ep_fence_state(fence) == EP_UP ? APP_UP :
 		     ep_fence_state(fence) == EP_STOPPING ? APP_STOPPING : APP_STARTING;
 	log_notice(0, "app %s epoch %u: adopted, pid %d, %s", app->config->name, app->epoch,
@@ -457,7 +457,8 @@ static void go_on_as_adopted(struct app *app)
 			app_set_deadline(app, app->config->start_timeout);
 		break;
 	case APP_STOPPING:
-		pidfd_signal(app->pidfd, app->config->stop_signal);
+		if (app->ending != EP_NO_CAUSE)   /* otherwise it ends by itself */
+			pidfd_signal(app->pidfd, app->config->stop_signal);
 		app_set_deadline(app, app->config->stop_timeout);
 		break;
 	default:

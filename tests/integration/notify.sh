@@ -39,6 +39,15 @@ application "own" {
 		"await", "$dir/adopted", "send", "READY=1" }
 	readiness = notify  start-timeout = 1h  restart = never
 }
+application "leaver" {
+	command = { "$notifier", "send", "READY=1\nSTOPPING=1", "await", "$dir/leave", "exit", "3" }
+	readiness = notify  watchdog = 200ms  stop-timeout = 1h  restart = never
+	health { command = { "/bin/false" }  interval = 10ms  failures = 1 }
+}
+application "stuck" {
+	command = { "$notifier", "send", "READY=1\nSTOPPING=1" }
+	readiness = notify  watchdog = 1h  stop-timeout = 100ms  restart = never
+}
 END
 start_epochd
 
@@ -66,7 +75,15 @@ await extended stopped 1
 expect_stat extended .last_exit.cause start_timeout
 await_log 'extended epoch 1: not ready within (2\.[1-9]|[3-9]|[1-9][0-9])'
 
-# The next supervisor knows what they said of their watchdogs.
+# Who said that it ends has stop-timeout for that, and nobody watches it any more: by now the watchdog of
+# the one that takes its time would have ended it, and its health.
+await stuck stopped 1
+expect_stat stuck '.last_exit | "\(.cause) \(.signal)"' "crashed SIGKILL"
+await_log 'stuck epoch 1: not gone within 0.1 s'
+expect_stat leaver .state stopping
+! grep 'app leaver.*health command' "$log" || fail "the health of one that ends is still asked"
+
+# The next supervisor knows what they said of their watchdogs, and asks nobody to end who does.
 await longer up 1
 await once up 2
 await_that "what the one with a watchdog of its own says" test -e "$dir/own"
@@ -77,3 +94,7 @@ await own stopped 1
 expect_stat own .last_exit.cause watchdog
 expect_stat once '"\(.state) \(.epoch)"' "up 2"
 expect_stat longer '"\(.state) \(.epoch)"' "up 1"
+expect_stat leaver .state stopping
+: >"$dir/leave"
+await leaver stopped 1
+expect_stat leaver '.last_exit | "\(.cause) \(.code)"' "exited 3"
