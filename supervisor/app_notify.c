@@ -201,7 +201,7 @@ static void feed_watchdog(struct app *app, const struct notify_message *message)
 	}
 	if (message->watchdog_ns >= 0 || message->watchdog)
 		app_watchdog_start(app);
-	if (message->watchdog_trigger && app->state == APP_UP) {
+	if (message->watchdog_trigger && (app->state == APP_STARTING || app->state == APP_UP)) {
 		log_error(0, "app %s epoch %u: it triggered its watchdog itself", app->config->name,
 			  app->epoch);
 		app_end(app, EP_WATCHDOG);

@@ -17,6 +17,10 @@ application "trigger" {
 		"send", "WATCHDOG=trigger" }
 	readiness = notify  watchdog = 1h  restart = never
 }
+application "hasty" {
+	command = { "$notifier", "send", "WATCHDOG=trigger" }
+	readiness = notify  start-timeout = 1h  restart = never
+}
 application "deaf" {
 	command = { "$notifier", "ignore", "6", "send", "READY=1", "send", "WATCHDOG=trigger" }
 	readiness = notify  watchdog = 1h  stop-timeout = 100ms  restart = never
@@ -51,6 +55,10 @@ expect_stat trigger .status_text "all is well"
 await trigger stopped 1
 expect_stat trigger .last_exit.cause watchdog
 expect_stat trigger .last_exit.signal SIGABRT
+
+await hasty stopped 1
+expect_stat hasty .last_exit.cause watchdog
+expect_stat hasty .last_exit.signal SIGABRT
 
 await deaf stopped 1
 expect_stat deaf .last_exit.cause watchdog
