@@ -245,8 +245,23 @@ int ledger_record_get(struct ledger_record **out, struct ledger *ledger, const c
 
 void ledger_record_free(struct ledger *ledger, struct ledger_record *record)
 {
-	ledger->hash[record - record_at(ledger, 0)] = 0;
+	ledger->hash[ledger_index(ledger, record) - 1] = 0;
 	memset(record, 0, sizeof *record);
+}
+
+uint32_t ledger_index(const struct ledger *ledger, const struct ledger_record *record)
+{
+	return 1 + (uint32_t)(record - record_at(ledger, 0));
+}
+
+const struct ledger_record *ledger_record_of(const struct ledger *ledger, uint32_t index)
+{
+	const struct ledger_record *record;
+
+	if (index == 0 || index > ledger->backed)
+		return NULL;
+	record = record_at(ledger, index - 1);
+	return record->app[0] && memchr(record->app, '\0', sizeof record->app) ? record : NULL;
 }
 
 void ledger_each(struct ledger *ledger, ledger_fn *fn, void *user)

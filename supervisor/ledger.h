@@ -83,7 +83,10 @@ struct ledger_record {
 	 * 1; 0: nothing. */
 	char token[40];
 	uint64_t watchdog;
-	uint64_t again;                 /* a restart was asked for and the next start is still owed */
+	uint32_t again;                 /* a restart was asked for and the next start is still owed */
+	/* ledger_index() of the one of its group that took it down and starts it again, its own where it
+	 * is that one itself; 0: none. */
+	uint32_t held_by;
 	/* What a person wants, newer than the store's: LEDGER_WISH_*, 0: nothing yet. */
 	uint64_t wish;
 	int64_t forgiven_at;            /* goes with it */
@@ -109,6 +112,9 @@ void ledger_unlink(int directory);
  * where it is until ledger_close(). */
 int ledger_record_get(struct ledger_record **out, struct ledger *ledger, const char *app);
 void ledger_record_free(struct ledger *ledger, struct ledger_record *record);
+/* A number for a record, by which another names it, from 1 on; and back. NULL: 0, or none is there. */
+uint32_t ledger_index(const struct ledger *ledger, const struct ledger_record *record);
+const struct ledger_record *ledger_record_of(const struct ledger *ledger, uint32_t index);
 typedef void ledger_fn(struct ledger_record *record, void *user);
 void ledger_each(struct ledger *ledger, ledger_fn *fn, void *user);
 

@@ -328,6 +328,23 @@ START_TEST(an_incarnation_is_kept_until_it_is_durable)
 }
 END_TEST
 
+START_TEST(a_record_is_named_by_a_number)
+{
+	struct ledger *ledger = open_ledger(UUID, BOOT, true, NULL);
+	struct ledger_record *kv = record(ledger, "kv"), *web = record(ledger, "web");
+
+	ck_assert_uint_ne(ledger_index(ledger, kv), 0);
+	ck_assert_uint_ne(ledger_index(ledger, kv), ledger_index(ledger, web));
+	ck_assert_ptr_eq(ledger_record_of(ledger, ledger_index(ledger, kv)), kv);
+	ck_assert_ptr_eq(ledger_record_of(ledger, ledger_index(ledger, web)), web);
+	ck_assert_ptr_null(ledger_record_of(ledger, 0));
+	ck_assert_ptr_null(ledger_record_of(ledger, UINT32_MAX));
+	ledger_record_free(ledger, web);
+	ck_assert_ptr_null(ledger_record_of(ledger, ledger_index(ledger, web)));
+	ledger_close(ledger);
+}
+END_TEST
+
 START_TEST(an_identity_is_of_one_epoch_and_replaced_whole)
 {
 	struct ledger_record kv = { .app = "kv" };
@@ -419,6 +436,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, what_is_no_file_is_replaced);
 	tcase_add_test(tcase, a_full_directory_is_an_error);
 	tcase_add_test(tcase, an_incarnation_is_kept_until_it_is_durable);
+	tcase_add_test(tcase, a_record_is_named_by_a_number);
 	tcase_add_test(tcase, an_identity_is_of_one_epoch_and_replaced_whole);
 	tcase_add_test(tcase, every_end_comes_back);
 	tcase_add_test(tcase, there_is_room_for_all_that_are_reserved_and_no_more);
