@@ -414,11 +414,11 @@ static void restart_after_failure(struct app *app)
 	if (app->config->backoff.reset_after && ran >= app->config->backoff.reset_after)
 		app->failures = 0;
 	app->failures++;
+	group_failed(app);
 	if (is_beyond_intensity(app)) {
 		give_up(app);
 		return;
 	}
-	group_failed(app);
 	delay = policy_delay(app->config, app->failures, drand48());
 	if (app->no_room && delay < NO_ROOM_DELAY)
 		delay = NO_ROOM_DELAY;

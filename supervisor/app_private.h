@@ -59,7 +59,8 @@ struct app {
 	bool adopted;                /* started by the supervisor before us */
 	bool exit_pending;           /* dead, but the outcome of its exec is yet to be read */
 	bool killed;                 /* SIGKILL was sent, and has not ended it yet */
-	struct app *held_by;         /* the one of its group that took it down, and goes first */
+	struct app *held_by;         /* the one of its group that took it down and starts it again with
+				      * itself; its own: it is that one. In the ledger too */
 
 	/* The incarnation that runs. */
 	bool active;                 /* it is there, or what it left behind is (I7) */
@@ -160,9 +161,10 @@ void group_is_up(struct app *app);           /* those who wait for it */
 void group_is_down(struct app *app);
 void group_forget(struct app *app);          /* it goes: nobody is held by it any more */
 void group_retry(struct epochd *epochd);     /* those who wait */
+void group_recover(struct epochd *epochd);   /* who is held by whom, as the ledger says */
+/* The reason of those who wait names the state of the other: it may have changed in this turn. */
+void group_tell_waits(const struct epochd *epochd);
 void shutdown_step(struct epochd *epochd);   /* ends what no running one needs */
-
-
 
 /* app_recover.c: first the words of all are read, later, with everything in place, each goes on. */
 struct found_at_start;

@@ -285,8 +285,10 @@ static void on_before_sleep(EV_P_ ev_prepare *w, int revents)
 	(void)loop;
 	if (epochd->retired_count)
 		collect_removed(epochd);
-	if (epochd->changed)
+	if (epochd->changed) {
+		group_tell_waits(epochd);
 		tell_upward(epochd);
+	}
 	store_let_go(epochd->store);
 	log_let_go();
 }

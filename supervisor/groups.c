@@ -3,6 +3,7 @@
 
 #include "supervisor/app_private.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "supervisor/configuration.h"
@@ -19,40 +20,14 @@ static bool is_after(const struct app *app, const struct app *first)
 
 static void wait_for(struct app *app, const struct app *other)
 {
-	static const char waits[] = "waits for ";
-	bool new = !app->waiting || !app->reason ||
-		   strncmp(app->reason, waits, sizeof waits - 1) != 0;
+	char reason[160];
 
+	snprintf(reason, sizeof reason, "waits for %s, which is %s", other->config->name,
+		 app_state_name(other->state));
+	if (app->waiting && app->reason && strcmp(app->reason, reason) == 0)
+		return;
 	app->waiting = true;
-	if (new)
-		app_move(app, app->active ? app->state : APP_STOPPED, "%s%s, which is %s",
-			 waits, other->config->name, app_state_name(other->state));
-}
-
-/* Those that it took down must be gone before it starts; then all start, in order, it among them. */
-static struct app *member_still_ending(const struct app *app)
-{
-	for (size_t i = 0; i < app->epochd->app_count; i++) {
-		struct app *other = app->epochd->apps[i];
-
-		if (other->held_by == app && other->active)
-			return other;
-	}
-	return NULL;
-}
-
-static void release_members(struct app *app)
-{
-	struct epochd *epochd = app->epochd;
-
-	for (size_t i = 0; i < epochd->app_count; i++) {
-		struct app *other = epochd->apps[i];
-
-		if (other->held_by != app)
-			continue;
-		other->held_by = NULL;
-		app_try_start(other);
-	}
+	app_move(app, APP_STOPPED, "%s", reason);
 }
 
 static bool is_in_group(const struct app *app)
@@ -60,59 +35,161 @@ static bool is_in_group(const struct app *app)
 	return app->config->group_of != NULL;
 }
 
+/* Its group, if a failure in it is anybody else's matter; otherwise NULL. */
+static const struct group_config *group_of(const struct app *app)
+{
+	const struct group_config *group = is_in_group(app) ?
+		config_group(app->epochd->config, app->config->group_of) : NULL;
+
+	return group && group->strategy != ONE_FOR_ONE ? group : NULL;
+}
+
+static bool is_member(const struct app *app, const struct group_config *group)
+{
+	return is_in_group(app) && strcmp(app->config->group_of, group->name) == 0;
+}
+
+/* Also for a supervisor after us, which goes on with what we do not live to finish. */
+static void set_holder(struct app *app, struct app *holder)
+{
+	app->held_by = holder;
+	app->ledger->held_by = holder ? ledger_index(app->epochd->ledger, holder->ledger) : 0;
+}
+
+/* Last its own: until that is there nobody is held, and once it is gone nobody is any more. */
+static void hold(struct app *app, struct app *holder)
+{
+	set_holder(app, holder);
+	set_holder(holder, holder);
+}
+
+/* All in the order of the text, the one that held them among them. */
+static void release(struct app *holder)
+{
+	struct epochd *epochd = holder->epochd;
+
+	for (size_t i = 0; i < epochd->app_count; i++) {
+		struct app *app = epochd->apps[i];
+
+		if (app->held_by != holder)
+			continue;
+		set_holder(app, NULL);
+		app_try_start(app);
+	}
+}
+
+/* Those that it took down must be gone before it starts. */
+static const struct app *member_still_ending(const struct app *app)
+{
+	for (size_t i = 0; i < app->epochd->app_count; i++) {
+		const struct app *other = app->epochd->apps[i];
+
+		if (other->held_by == app && other->active)
+			return other;
+	}
+	return NULL;
+}
+
+/* One that would take it down, and stays down until a person resets it. */
+static struct app *fatal_one(const struct app *app)
+{
+	const struct group_config *group = group_of(app);
+
+	for (size_t i = 0; group && i < app->epochd->app_count; i++) {
+		struct app *other = app->epochd->apps[i];
+
+		if (other == app && group->strategy == REST_FOR_ONE)
+			break;
+		if (other != app && other->fatal && !other->removed && is_member(other, group))
+			return other;
+	}
+	return NULL;
+}
+
+static const struct app *obstacle(const struct app *app)
+{
+	if (app->held_by == app)
+		return member_still_ending(app);
+	if (app->held_by)
+		return app->held_by;
+	for (char **name = app->config->after; name && *name; name++) {
+		const struct app *other = epochd_app(app->epochd, *name);
+
+		if (other && (other->state != APP_UP || !other->active))
+			return other;
+	}
+	return NULL;
+}
+
 bool group_lets(struct app *app)
 {
-	struct app *other;
+	struct app *fatal = app->held_by ? NULL : fatal_one(app);
+	const struct app *other;
 
-	if (is_in_group(app)) {
-		other = member_still_ending(app);
-		if (!other && app->held_by)
-			other = app->held_by;
-		if (other) {
-			wait_for(app, other);
-			return false;
-		}
-	}
-	for (char **name = app->config->after; name && *name; name++) {
-		other = epochd_app(app->epochd, *name);
-		if (other && (other->state != APP_UP || !other->active)) {
-			wait_for(app, other);
-			if (is_in_group(app))
-				release_members(app);
-			return false;
-		}
-	}
-	if (is_in_group(app))
-		release_members(app);
-	/* What it released may have started something that it waits for: look no further. */
-	return !app->active;
+	if (fatal)
+		hold(app, fatal);
+	other = obstacle(app);
+	if (other)
+		wait_for(app, other);
+	else if (app->held_by)
+		release(app);   /* it is started in its turn */
+	else
+		return true;
+	return false;
+}
+
+/* It runs, or would again without anybody's asking. */
+static bool is_going(const struct app *app)
+{
+	return app->active || app->waiting || app->state == APP_BACKOFF || app->state == APP_HELD;
+}
+
+static void take_down(struct app *app, struct app *holder)
+{
+	set_holder(app, holder);
+	if (app->state != APP_STARTING && app->state != APP_UP)
+		return;   /* down, or on its way */
+	/* A temporary child, as OTP has it, does not come back with the others. */
+	app->again = app->config->restart != RESTART_NEVER;
+	app->ledger->again = app->again;
+	app_end(app, EP_GROUP);
 }
 
 void group_failed(struct app *app)
 {
 	struct epochd *epochd = app->epochd;
-	const struct group_config *group = is_in_group(app) ?
-		config_group(epochd->config, app->config->group_of) : NULL;
+	const struct group_config *group = group_of(app);
 	bool behind = false;
 
-	if (!group || group->strategy == ONE_FOR_ONE)
+	/* Whoever holds it has done so, be it itself, under the supervisor before us. */
+	if (!group || app->held_by)
 		return;
 	for (size_t i = 0; i < epochd->app_count; i++) {
 		struct app *other = epochd->apps[i];
 
-		if (other == app) {
-			behind = true;
-			continue;
-		}
-		if (!is_in_group(other) || strcmp(other->config->group_of, group->name) != 0 ||
-		    (group->strategy == REST_FOR_ONE && !behind) || other->held_by)
-			continue;
-		if (other->state != APP_STARTING && other->state != APP_UP)
-			continue;
-		other->held_by = app;
-		other->again = true;
-		other->ledger->again = 1;
-		app_end(other, EP_GROUP);
+		behind = behind || other == app;
+		if (other != app && is_member(other, group) && is_going(other) &&
+		    (group->strategy == ONE_FOR_ALL || behind))
+			take_down(other, app);
+	}
+	set_holder(app, app);
+}
+
+/* Those whose holder has started, or is no more, go on by themselves. */
+void group_recover(struct epochd *epochd)
+{
+	for (size_t i = 0; i < epochd->app_count; i++) {
+		struct app *app = epochd->apps[i];
+		const struct ledger_record *holder = ledger_record_of(epochd->ledger,
+								      app->ledger->held_by);
+
+		app->held_by = holder ? epochd_app(epochd, holder->app) : NULL;
+	}
+	for (size_t i = 0; i < epochd->app_count; i++) {
+		struct app *app = epochd->apps[i];
+
+		if (!app->held_by || app->held_by->held_by != app->held_by)
+			set_holder(app, NULL);
 	}
 }
 
@@ -139,17 +216,31 @@ void group_forget(struct app *app)
 
 		if (other->held_by != app)
 			continue;
-		other->held_by = NULL;
+		set_holder(other, NULL);
 		other->waiting = other->wanted && !other->active && other->state == APP_STOPPED;
 	}
 }
 
-/* One that went down and stays so holds nobody of its group back any more. */
+void group_tell_waits(const struct epochd *epochd)
+{
+	for (size_t i = 0; i < epochd->app_count; i++) {
+		struct app *app = epochd->apps[i];
+		const struct app *other = app->waiting && !app->active ? obstacle(app) : NULL;
+
+		if (other)
+			wait_for(app, other);
+	}
+}
+
+/* One that went down and stays so holds nobody of its group back any more, unless it failed for good:
+ * then they stay down with it. */
 void group_is_down(struct app *app)
 {
-	if (is_in_group(app)) {
-		if (app->state == APP_STOPPED || app->state == APP_FATAL)
-			release_members(app);
+	if (is_in_group(app) || app->held_by) {
+		if (app->state == APP_STOPPED && !app->waiting) {
+			set_holder(app, NULL);   /* first: it is not to be started with them */
+			release(app);
+		}
 		group_retry(app->epochd);
 	}
 	if (app->epochd->shutting_down)

@@ -202,6 +202,7 @@ int recovery_look(struct epochd *epochd, const struct found_at_start *at_start)
 
 void recovery_go_on(struct epochd *epochd)
 {
+	group_recover(epochd);
 	/* What runs first, so that `after` sees it. */
 	for (size_t i = 0; i < epochd->app_count; i++)
 		if (epochd->apps[i]->found == FOUND_ALIVE)

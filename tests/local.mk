@@ -100,6 +100,7 @@ integration_tests = \
 	tests/integration/faults.sh \
 	tests/integration/forker.sh \
 	tests/integration/groups.sh \
+	tests/integration/group_restart.sh \
 	tests/integration/intensity.sh \
 	tests/integration/lost.sh \
 	tests/integration/manuals.sh \
