@@ -475,25 +475,15 @@ static bool was_told_to_end(const struct app *app)
 static void strays_are_gone(struct app *app)
 {
 	app->strays = false;
-	app_clear_deadline(app);
 	if (app->state != APP_STOPPED)
 		app_move(app, APP_STOPPED, "what ran before is gone");
 	app_try_start(app);
-	app_save(app);
 }
 
-void app_decide(struct app *app)
+static void decide_after_end(struct app *app)
 {
-	app->active = false;
-	app->gone_since = 0;
-	app->identity.pid = 0;
-	if (app->strays) {
-		strays_are_gone(app);
-		return;
-	}
 	app->restart_cause = app->uncounted ? EP_NO_CAUSE : app->end.cause;
 	app->uncounted = false;
-	app_clear_deadline(app);
 	if (!app->is_old_news)
 		tell_end(app);
 	app->is_old_news = false;
@@ -514,6 +504,18 @@ void app_decide(struct app *app)
 	} else {
 		restart_after_failure(app);
 	}
+}
+
+void app_decide(struct app *app)
+{
+	app->active = false;
+	app->gone_since = 0;
+	app->identity.pid = 0;
+	app_clear_deadline(app);
+	if (app->strays)
+		strays_are_gone(app);
+	else
+		decide_after_end(app);
 	app_save(app);
 	group_is_down(app);
 }

@@ -119,6 +119,7 @@ integration_tests = \
 	tests/integration/schema.sh \
 	tests/integration/second_instance.sh \
 	tests/integration/shutdown.sh \
+	tests/integration/shutdown_strays.sh \
 	tests/integration/slow_fsync.sh \
 	tests/integration/stderr_full.sh \
 	tests/integration/steps.sh \

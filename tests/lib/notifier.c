@@ -8,6 +8,7 @@
  *   touch FILE
  *   environment FILE  writes what it was given to FILE, a variable a line
  *   ignore SIGNAL     by number
+ *   hold PID          once killed, it is not gone before we are
  *   append FILE TEXT  a line, with the epoch before it
  *   become-child      forks: the child is told to be the main process and goes on, the parent waits
  *   exit CODE
@@ -24,6 +25,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -166,6 +168,12 @@ static void write_environment(const char *file)
 		fail(file);
 }
 
+static void hold(const char *pid)
+{
+	if (ptrace(PTRACE_SEIZE, (pid_t)atoi(pid), NULL, PTRACE_O_TRACEEXIT) < 0)
+		fail("ptrace");
+}
+
 static void touch(const char *file)
 {
 	int fd = open(file, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -200,6 +208,8 @@ static int step(char **argv)
 		write_environment(first);
 	else if (strcmp(word, "ignore") == 0)
 		signal(atoi(first), SIG_IGN);
+	else if (strcmp(word, "hold") == 0)
+		hold(first);
 	else if (strcmp(word, "exit") == 0)
 		_exit(atoi(first));
 	else if (strcmp(word, "kill") == 0)
