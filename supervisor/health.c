@@ -15,6 +15,7 @@
 #include "supervisor/configuration.h"
 #include "supervisor/environment.h"
 #include "supervisor/epochd.h"
+#include "supervisor/ledger.h"
 #include "supervisor/log.h"
 #include "supervisor/pids.h"
 #include "supervisor/spawn.h"
@@ -49,6 +50,10 @@ static void close_run(struct health *health)
 	health->spawn = NULL;
 	ev_io_stop(health->app->epochd->loop, &health->exited);
 	pids_remove(health->app->epochd->pids, health->pid);
+	/* What it has begun in its session ends with it. Its group has that name until it is reaped, and none
+	 * before it has a session: then there is only itself. */
+	pidfd_signal(health->pidfd, SIGKILL);
+	kill(-health->pid, SIGKILL);
 	/* If it still ends its SIGKILL: reaped as an orphan is. */
 	waitid(P_PID, (id_t)health->pid, &info, WEXITED | WNOHANG);
 	close(health->pidfd);
@@ -110,7 +115,7 @@ static int spawn_command(struct health *health)
 	const struct app_config *config = app->config;
 	char **envp = NULL;
 	struct environment_values values = { .instance = app->epochd->config->instance, .socket = "",
-					     .token = "", .epoch = app->epoch };
+					     .token = app->ledger->token, .epoch = app->epoch };
 	struct spawn_options options = {
 		.argv = config->health.command, .directory = config->directory,
 		.input = -1, .output = -1, .error = -1,
@@ -138,7 +143,6 @@ static void on_due(EV_P_ ev_timer *w, int revents)
 
 	(void)revents;
 	if (health->pidfd >= 0) {   /* the timeout of the one under way */
-		pidfd_signal(health->pidfd, SIGKILL);
 		close_run(health);
 		judge(health, false, "timed out");
 		return;
@@ -177,8 +181,6 @@ void health_free(struct health *health)
 	if (!health)
 		return;
 	ev_timer_stop(health->app->epochd->loop, &health->due);
-	if (health->pidfd >= 0)
-		pidfd_signal(health->pidfd, SIGKILL);
 	close_run(health);
 	free(health);
 }

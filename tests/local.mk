@@ -101,6 +101,7 @@ integration_tests = \
 	tests/integration/forker.sh \
 	tests/integration/groups.sh \
 	tests/integration/group_restart.sh \
+	tests/integration/health.sh \
 	tests/integration/intensity.sh \
 	tests/integration/lost.sh \
 	tests/integration/manuals.sh \
