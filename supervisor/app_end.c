@@ -443,7 +443,8 @@ static void tell_end(struct app *app)
 	char how[256];
 	/* An end for good is no error of ours to tell: whoever started it gets its status. */
 	bool bad = policy_counts(app->end.cause) && policy_is_failure(&app->end) &&
-		   (policy_restarts(app->config, &app->end) || app->end.cause == EP_START_FAILED);
+		   (policy_restarts(app->config, &app->end) || app->end.cause == EP_START_FAILED) &&
+		   !run_was_told_to_end(app);
 
 	describe(app, how, sizeof how);
 	app_post(app, "ended", how);
@@ -460,15 +461,6 @@ static bool is_typed_wrong(const struct app *app)
 	return app->epochd->run_mode && !app->has_run &&
 	       (app->exec_error == -ENOENT || app->exec_error == -EACCES ||
 		app->exec_error == -ENOTDIR || app->exec_error == -ENOEXEC);
-}
-
-/* `epochd run`: a forwarded signal that the program outlives by more than a stop may take was not the
- * reason of its end. */
-static bool was_told_to_end(const struct app *app)
-{
-	int64_t at = app->epochd->told_to_end_at;
-
-	return at && clock_now() - at <= app->config->stop_timeout;
 }
 
 /* I7 also where database and segments are both lost: nothing of before runs any more. */
@@ -498,7 +490,7 @@ static void decide_after_end(struct app *app)
 		/* A shutdown that the supervisor before us did not live to finish. */
 		app->restart_cause = EP_NO_CAUSE;
 		app_try_start(app);
-	} else if (!policy_restarts(app->config, &app->end) || was_told_to_end(app) ||
+	} else if (!policy_restarts(app->config, &app->end) || run_was_told_to_end(app) ||
 		   is_typed_wrong(app)) {
 		stay_down(app);
 	} else {
@@ -508,6 +500,7 @@ static void decide_after_end(struct app *app)
 
 void app_decide(struct app *app)
 {
+	run_leave_terminal(app);
 	app->active = false;
 	app->gone_since = 0;
 	app->identity.pid = 0;

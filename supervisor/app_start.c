@@ -28,6 +28,7 @@
 #include "supervisor/output.h"
 #include "supervisor/pids.h"
 #include "supervisor/policy.h"
+#include "supervisor/run.h"
 #include "supervisor/spawn.h"
 
 /* ---- what an incarnation needs around it ---- */
@@ -215,7 +216,8 @@ static int start_process(struct app *app, char *const *envp, unsigned attempt)
 		.limits = limits,
 		.limit_count = limits_of(app, limits),
 		.no_new_privileges = config->no_new_privileges,
-		.foreground = epochd->terminal,
+		.terminal = epochd->terminal,
+		.foreground = epochd->terminal && run_has_terminal(),
 		.cgroup = app->cgroup,
 		.word = &app->ledger->spawn,
 		.open = spawn_word(app->epoch, attempt, SPAWN_OPEN, 0),

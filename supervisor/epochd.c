@@ -649,8 +649,6 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 		log_let_go();
 	}
 	signals_free(signals);
-	if (epochd.terminal)
-		run_leave_terminal();
 	/* A start that failed leaves nothing either, unless something was there before. */
 	clean = r == 0 || epochd.untouched;
 	free_all(&epochd, clean);

@@ -81,7 +81,7 @@ struct epochd {
 	bool done;                      /* all is down: the loop ends */
 	bool run_mode;                  /* `epochd run` */
 	bool terminal;                  /* on one, in the foreground: the program's group is put there */
-	int64_t told_to_end_at;         /* CLOCK_MONOTONIC, ns: TERM, INT or QUIT was forwarded; 0: never */
+	int64_t told_to_end_at;         /* CLOCK_MONOTONIC, ns: INT or QUIT was forwarded; 0: never */
 	int exit_status;
 };
 

@@ -9,6 +9,7 @@
 
 #include "supervisor/app_private.h"
 #include "supervisor/clock.h"
+#include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
 
 static int status_of(const struct app *app)
@@ -41,26 +42,59 @@ static bool asks_to_end(int signal)
 void run_forward(struct epochd *epochd, int signal)
 {
 	struct app *app = epochd->app_count ? epochd->apps[0] : NULL;
+	bool runs = app && app->pidfd >= 0;
 
-	if (asks_to_end(signal))
-		epochd->told_to_end_at = clock_now();
-	if (app && app->pidfd >= 0)
-		pidfd_signal(app->pidfd, signal);
-	else if (asks_to_end(signal)) {   /* between two incarnations: there will be no next */
+	if (!runs && asks_to_end(signal)) {   /* between two incarnations: there will be no next */
 		epochd->exit_status = app && app->end_epoch ? status_of(app) : 128 + signal;
 		epochd_shutdown(epochd, NULL);
+	} else if (runs && signal == SIGTERM && !epochd->shutting_down) {
+		epochd_shutdown(epochd, NULL);
+	} else if (runs) {
+		if (asks_to_end(signal))
+			epochd->told_to_end_at = clock_now();
+		pidfd_signal(app->pidfd, signal);
 	}
 }
+
+/* ^C and ^\ go from the terminal to the program, past us: only its end tells of them. */
+static bool was_ended_by_key(const struct ep_end *end)
+{
+	unsigned signal = end->kind == EP_END_SIGNAL ? end->value :
+			  end->kind == EP_END_CODE && end->value > 128 ? end->value - 128 : 0;
+
+	return signal == SIGINT || signal == SIGQUIT;
+}
+
+bool run_was_told_to_end(const struct app *app)
+{
+	const struct epochd *epochd = app->epochd;
+	int64_t at = epochd->told_to_end_at;
+
+	return (epochd->terminal && was_ended_by_key(&app->end)) ||
+	       (at && clock_now() - at <= app->config->stop_timeout);
+}
+
+/* ---- the terminal ---- */
 
 bool run_has_terminal(void)
 {
 	return isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) == getpgrp();
 }
 
-void run_leave_terminal(void)
+static void give_terminal(pid_t group)
 {
-	signal(SIGTTOU, SIG_IGN);   /* we are in its background by now */
-	tcsetpgrp(STDIN_FILENO, getpgrp());
+	void (*before)(int) = signal(SIGTTOU, SIG_IGN);   /* we may be in its background */
+
+	tcsetpgrp(STDIN_FILENO, group);
+	signal(SIGTTOU, before);
+}
+
+void run_leave_terminal(const struct app *app)
+{
+	pid_t group = app->epochd->terminal ? tcgetpgrp(STDIN_FILENO) : -1;
+
+	if (group > 0 && (group == app->identity.pid || (killpg(group, 0) < 0 && errno == ESRCH)))
+		give_terminal(getpgrp());
 }
 
 /* Stops as ^Z would have stopped us, had we been in the foreground. Where nobody could let us go on (no
@@ -78,16 +112,13 @@ void run_follow_stop(struct epochd *epochd)
 {
 	struct app *app = epochd->app_count ? epochd->apps[0] : NULL;
 	siginfo_t info = { .si_pid = 0 };
-	void (*before)(int);
 
 	if (!epochd->terminal || !app || app->pidfd < 0 ||
 	    waitid(P_PID, (id_t)app->identity.pid, &info, WSTOPPED | WNOHANG) < 0 || !info.si_pid)
 		return;
-	before = signal(SIGTTOU, SIG_IGN);   /* we are in its background */
-	tcsetpgrp(STDIN_FILENO, getpgrp());
+	give_terminal(getpgrp());
 	stop_as_well();
 	if (run_has_terminal())   /* `fg`, not `bg` */
-		tcsetpgrp(STDIN_FILENO, app->identity.pid);
-	signal(SIGTTOU, before);
+		give_terminal(app->identity.pid);
 	killpg(app->identity.pid, SIGCONT);
 }

@@ -399,6 +399,7 @@ static void fill_plan(struct spawn *spawn, const struct spawn_options *options, 
 	plan->open = options->open;
 	plan->claimed = options->claimed;
 	memcpy(plan->close_first, options->close_first, sizeof plan->close_first);
+	plan->terminal = options->terminal;
 	plan->foreground = options->foreground;
 	plan->set_groups = options->set_groups;
 	plan->no_new_privileges = options->no_new_privileges;

@@ -32,8 +32,8 @@ struct spawn_options {
 	const struct limit_config *limits;
 	size_t limit_count;
 	bool no_new_privileges;
-	bool foreground;                /* its group becomes the terminal's foreground group (on fd 0):
-					 * then setpgid, not setsid */
+	bool terminal;                  /* on fd 0; it stays in its session: setpgid, not setsid */
+	bool foreground;                /* its group becomes that terminal's foreground group */
 	int cgroup;                     /* directory fd; -1: stay */
 	/* The spawn word in the ledger. The child claims it by compare-and-swap from `open` to
 	 * `claimed | pid` before anything else; one that finds another word exits. NULL: none. */

@@ -181,11 +181,13 @@ static void begin_session(const struct child_plan *plan)
 {
 	int group;
 
-	if (!plan->foreground) {
+	if (!plan->terminal) {
 		check(plan, STEP_SESSION, CALL(setsid, 0, 0, 0, 0, 0));
 		return;
 	}
 	check(plan, STEP_SESSION, CALL(setpgid, 0, 0, 0, 0, 0));
+	if (!plan->foreground)
+		return;
 	group = (int)CALL(getpid, 0, 0, 0, 0, 0);
 	/* A terminal that is gone, or none, is no reason not to run. SIGTTOU is blocked. */
 	CALL(ioctl, plan->fds[0], TIOCSPGRP, &group, 0, 0);

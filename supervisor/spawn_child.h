@@ -42,7 +42,7 @@ struct child_plan {
 	_Atomic uint64_t *word;
 	uint64_t open, claimed;
 	int close_first[4];
-	bool foreground, set_groups, no_new_privileges;
+	bool terminal, foreground, set_groups, no_new_privileges;
 	uint64_t not_default;             /* signals, bit 0 is 1 */
 	int cgroup;                       /* to be joined by itself; -1: cloned into it, or none */
 	int fds[3];                       /* none is -1 */

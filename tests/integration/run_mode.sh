@@ -3,6 +3,15 @@
 . "${0%/*}/lib.sh"
 run=("$epochd" run --name "$instance" --runtime-dir "$runtime" --state-dir "$state")
 
+notifier=$EPOCHD_BUILD/tests/lib/notifier
+
+# SIGTERM is the program's, but one that ignores it is killed after a while: see the end of this test.
+background "$epochd" run --name deaf --runtime-dir "$runtime" --state-dir "$state" -- \
+	"$notifier" ignore 15 touch "$dir/deaf" 2>"$dir/deaf.err"
+deaf=$!
+await_that "the deaf program" [ -e "$dir/deaf" ]
+kill -s TERM "$deaf"
+
 # STATUS COMMAND...
 ends_with()
 {
@@ -101,18 +110,50 @@ status=0
 "${run[@]}" --http 192.0.2.1:1 -- true 2>"$dir/err" || status=$?
 expect_eq "$status" 1 "status when it cannot listen"
 [ ! -e "/dev/shm/epochd-$(id -u)-$instance" ] || fail "a start that failed left its segments"
-expect_eq "$(ls -A "$runtime")" "" "what is left in the runtime directory"
+[ ! -e "$runtime/$instance" ] || fail "it left $(ls -A "$runtime/$instance") in its runtime directory"
 
 # On a terminal: ^Z stops the program and epochd with it, so that the shell has the terminal again; `fg` lets
-# both go on, and the program reads what is typed; ^C is the program's.
+# both go on, and the program reads what is typed.
 steps()
 {
 	printf '%s\t%s\n' "$@"
 }
+# on_terminal TEXT ACTION...: in a shell there
+on_terminal()
+{
+	status=0
+	EXPECT=$(steps 'P> ' "$@" 'P> ' 'type exit') PS1='P> ' /usr/bin/python3 \
+		"$EPOCHD_SOURCE/tests/lib/terminal.py" 400 /bin/bash --norc -i >"$dir/terminal" 2>&1 || status=$?
+	expect_eq "$status" 0 "status on a terminal, which showed $(cat "$dir/terminal");"
+}
+on_terminal "type ${run[*]} --restart never -- sh -c 'echo u\"\"p; read x; echo got-\$x; exit 3'" \
+	up suspend Stopped 'type fg' 'exit 3' 'type word' got-word 'type echo status-$?' status-3 'go on'
+
+# ^C is the program's, and the end of it all, whatever the policy and however the program takes it; also while
+# there is no program.
+for what in '--restart always -- sh -c "echo u\"\"p; exec sleep 3600"' \
+	'-- sh -c "trap \"exit 130\" INT; echo u\"\"p; while :; do sleep 0.02; done"'; do
+	on_terminal "type ${run[*]} $what" up interrupt 'P> ' 'type echo ended-$?' ended-130 'go on'
+	! grep -q 'exited with' "$dir/terminal" || fail "^C was told as an error: $(cat "$dir/terminal")"
+done
+on_terminal "type ${run[*]} -- sh -c 'exit 9'" 'epoch 3' interrupt 'P> ' 'type echo ended-$?' ended- 'go on'
+! grep -q 'fatal:' "$dir/terminal" || fail "^C was lost between two incarnations: $(cat "$dir/terminal")"
+
+# In the background the terminal is the shell's, and stays so through a restart. Nothing is forked once it can
+# be stopped: who waits for a vfork is not.
+cat >"$dir/again" <<'END'
+mkdir "$1" 2>/dev/null && first=yes
+echo running-now
+[ "$first" ] || exec sleep 3600
+exec "$2" await "$1/crash" exit 1
+END
+on_terminal "type ${run[*]} --restart always -- sh $dir/again $dir/first $notifier" running-now \
+	suspend Stopped 'type bg' 'P> ' "sh : >$dir/first/crash" running-now \
+	'type echo alive-$((40 + 2))' alive-42 'type kill %1; wait %1; echo over-$?' over-143 'go on'
+
+await_that "the end of what ignored SIGTERM" gone "$deaf"
 status=0
-EXPECT=$(steps 'P> ' "type ${run[*]} --restart never -- sh -c 'echo u\"\"p; read x; echo got-\$x; exit 3'" \
-	up suspend Stopped 'type fg' 'exit 3' 'type word' got-word 'type echo status-$?' status-3 \
-	"type ${run[*]} -- sh -c 'echo u\"\"p; exec sleep 3600'" up interrupt 'P> ' 'type echo ended-$?' \
-	ended-130 'type exit') PS1='P> ' /usr/bin/python3 "$EPOCHD_SOURCE/tests/lib/terminal.py" 400 \
-	/bin/bash --norc -i >"$dir/terminal" 2>&1 || status=$?
-expect_eq "$status" 0 "status on a terminal, which showed $(cat "$dir/terminal");"
+wait "$deaf" || status=$?
+expect_eq "$status" 137 "status of what ignored SIGTERM"
+expect_eq "$("$epochctl" --db "$state/deaf/epochd.db" stats --json | jq -r '.apps[0].last_exit.cause')" asked \
+	"the cause of its end"
