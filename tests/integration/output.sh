@@ -56,3 +56,11 @@ for file in "$dir"/talker.log.*; do
 	[ "$(stat -c %s "$file")" -le $((128 * 1024)) ] || fail "$file is larger than max-size"
 done
 expect_stat talker .epoch 1
+
+# What it was written through is gone after a clean end, also of one that does not know the application.
+kill_epochd
+[ -p "$runtime/$instance/output/talker.fifo" ] || fail "its FIFO is gone already"
+write_config <<<'application "other" { command = { "/bin/true" }  restart = never }'
+start_epochd
+stop_epochd
+[ ! -e "$runtime/$instance" ] || fail "left: $(find "$runtime/$instance")"

@@ -6,7 +6,7 @@ run=("$epochd" run --name "$instance" --runtime-dir "$runtime" --state-dir "$sta
 notifier=$EPOCHD_BUILD/tests/lib/notifier
 
 # SIGTERM is the program's, but one that ignores it is killed after a while: see the end of this test.
-background "$epochd" run --name deaf --runtime-dir "$runtime" --state-dir "$state" -- \
+background "$epochd" run --name "${instance}deaf" --runtime-dir "$runtime" --state-dir "$state" -- \
 	"$notifier" ignore 15 touch "$dir/deaf" 2>"$dir/deaf.err"
 deaf=$!
 await_that "the deaf program" [ -e "$dir/deaf" ]
@@ -155,5 +155,5 @@ await_that "the end of what ignored SIGTERM" gone "$deaf"
 status=0
 wait "$deaf" || status=$?
 expect_eq "$status" 137 "status of what ignored SIGTERM"
-expect_eq "$("$epochctl" --db "$state/deaf/epochd.db" stats --json | jq -r '.apps[0].last_exit.cause')" asked \
+expect_eq "$("$epochctl" --db "$state/${instance}deaf/epochd.db" stats --json | jq -r '.apps[0].last_exit.cause')" asked \
 	"the cause of its end"
