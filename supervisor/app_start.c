@@ -22,7 +22,6 @@
 #include "supervisor/health.h"
 #include "supervisor/history.h"
 #include "supervisor/ledger.h"
-#include "supervisor/locks.h"
 #include "supervisor/log.h"
 #include "supervisor/notify.h"
 #include "supervisor/output.h"
@@ -224,7 +223,7 @@ static int start_process(struct app *app, char *const *envp, unsigned attempt)
 		.claimed = spawn_word(app->epoch, attempt, SPAWN_CLAIMED, 0),
 	};
 
-	locks_fds(epochd->locks, options.close_first);
+	epochd_lock_fds(epochd, options.close_first);
 	return spawn_start(&app->spawn, epochd->spawner, &options, on_spawned, app,
 			   &app->identity.pid, &app->pidfd);
 }
@@ -263,6 +262,11 @@ void app_spawn(struct app *app)
 	app->adopted = false;
 	if (r == 0)
 		r = start_process(app, envp, attempt);
+	if ((r == -ENOENT || r == -ENODEV) && app->cgroup >= 0) {   /* somebody removed its cgroup */
+		app->cgroup_used = true;
+		open_cgroup(app);
+		r = start_process(app, envp, attempt);
+	}
 	FAULT(cloned);
 	if (r < 0) {
 		app->exec_error = r;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -146,6 +147,8 @@ static int use(const char *path)
 	if (mkdirat(fd, ".probe", 0755) < 0 && errno != EEXIST)
 		return -errno;
 	unlinkat(fd, ".probe", AT_REMOVEDIR);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
 	kept = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	return kept < 0 ? -errno : kept;
 }
@@ -170,6 +173,8 @@ static int use_setting(struct cgroups *cgroups, const char *setting, const char 
 			cgroups->path = strdup(recorded);
 			return cgroups->path ? 0 : -ENOMEM;
 		}
+		if (cgroups->fd == -EBUSY)
+			return -EBUSY;
 	}
 	if (automatic) {
 		own = own_directory();
@@ -200,7 +205,7 @@ int cgroups_open(struct cgroups **out, const char *setting, const char *recorded
 	if (r < 0) {
 		free(cgroups->path);
 		cgroups->path = NULL;
-		if (r == -ENOMEM || strcmp(setting, "auto") != 0) {
+		if (r == -ENOMEM || r == -EBUSY || strcmp(setting, "auto") != 0) {
 			free(cgroups);
 			return r;
 		}
@@ -276,6 +281,11 @@ void cgroups_close(struct cgroups *cgroups, bool remove_empty)
 	free(cgroups->path);
 	free(cgroups->name);
 	free(cgroups);
+}
+
+int cgroups_fd(const struct cgroups *cgroups)
+{
+	return cgroups->fd;
 }
 
 const char *cgroups_path(const struct cgroups *cgroups)
@@ -379,6 +389,12 @@ int cgroup_pids(int cgroup, pid_t *pids, int most)
 	return r < 0 ? r : listing.count;
 }
 
+/* One that was removed: nobody was in it. */
+static bool is_gone(int error)
+{
+	return error == ENOENT || error == ENODEV;
+}
+
 int cgroup_is_populated(int cgroup)
 {
 	int fd = openat(cgroup, "cgroup.events", O_RDONLY | O_CLOEXEC);
@@ -386,11 +402,11 @@ int cgroup_is_populated(int cgroup)
 	ssize_t n;
 
 	if (fd < 0)
-		return -errno;
+		return is_gone(errno) ? 0 : -errno;
 	n = read(fd, text, sizeof text - 1);
 	close(fd);
 	if (n < 0)
-		return -errno;
+		return is_gone(errno) ? 0 : -errno;
 	text[n] = '\0';
 	return strstr(text, "populated 1") != NULL;
 }

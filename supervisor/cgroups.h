@@ -12,11 +12,13 @@ struct cgroups;   /* the instance's: BASE/epochd-<uid>-<instance>/<application> 
 
 /* setting: "auto" (below our own cgroup, or none), "off", or the path of a cgroup directory to work
  * below (then failing is an error). recorded: the path a supervisor before us used, preferred if it
- * still works; NULL. Where there is none (or off), 0 and *out has no path. */
+ * still works; NULL. Where there is none (or off), 0 and *out has no path. -EBUSY: another instance of
+ * this name and user is at work there; each would end the other's processes. */
 int cgroups_open(struct cgroups **out, const char *setting, const char *recorded,
 		 const char *instance);
 /* Removes the instance's cgroups that are empty. NULL is fine. */
 void cgroups_close(struct cgroups *cgroups, bool remove_empty);
+int cgroups_fd(const struct cgroups *cgroups);   /* holds the lock of its directory; -1 */
 const char *cgroups_path(const struct cgroups *cgroups);   /* absolute; NULL: there are none */
 
 /* A directory fd (O_RDONLY|O_DIRECTORY|O_CLOEXEC, for clone3's CLONE_INTO_CGROUP) of the application's
@@ -29,7 +31,8 @@ void cgroup_remove(struct cgroups *cgroups, const char *app);   /* if it is empt
 /* Pids in it and below (zombies are not). Count (at most `most` are written) or negative errno. */
 int cgroup_pids(int cgroup, pid_t *pids, int most);
 /* Whether anybody is in it or below, one that is only just ending included (cgroup_pids() passes over
- * such a one, though it may still hold files and ports). 1, 0, or negative errno. */
+ * such a one, though it may still hold files and ports). 1, 0 (also of one that somebody removed), or
+ * negative errno. */
 int cgroup_is_populated(int cgroup);
 /* SIGKILL to all in it and below. */
 int cgroup_kill(int cgroup, const struct kernel *kernel);

@@ -450,14 +450,27 @@ static int open_ledger(struct epochd *epochd, struct found_at_start *at_start)
 	return 0;
 }
 
+void epochd_lock_fds(const struct epochd *epochd, int fds[static 4])
+{
+	locks_fds(epochd->locks, fds);
+	fds[3] = fds[0];
+	fds[0] = cgroups_fd(epochd->cgroups);   /* a supervisor after us takes it when it has the others */
+}
+
 static int open_cgroups(struct epochd *epochd)
 {
 	const char *recorded = ledger_cgroup(epochd->ledger);
 	int r = cgroups_open(&epochd->cgroups, epochd->config->cgroup, recorded[0] ? recorded : NULL,
 			     epochd->config->instance);
 
+	if (r == -EBUSY)
+		log_error(0, "instance %s: another one of that name, with other directories, uses its "
+			  "cgroup: choose another name (--instance), or cgroup = \"off\"",
+			  epochd->config->instance);
+	else if (r < 0)
+		log_error(r, "cgroup %s: cannot be used", epochd->config->cgroup);
 	if (r < 0)
-		return log_error(r, "cgroup %s: cannot be used", epochd->config->cgroup);
+		return r;
 	ledger_set_cgroup(epochd->ledger, cgroups_path(epochd->cgroups));
 	return 0;
 }

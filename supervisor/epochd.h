@@ -98,6 +98,9 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 
 struct app *epochd_app(const struct epochd *epochd, const char *name);   /* or NULL */
 
+/* What a child closes first, so that a supervisor after us is not refused for it; -1: none. */
+void epochd_lock_fds(const struct epochd *epochd, int fds[static 4]);
+
 /* Takes over a configuration that is not in force any more: freed when no application uses it. */
 void epochd_retire(struct epochd *epochd, struct config *config);
 

@@ -122,10 +122,11 @@ static int spawn_command(struct health *health)
 		.uid = config->uid, .gid = config->gid, .groups = config->groups,
 		.group_count = config->group_count, .set_groups = config->set_groups,
 		.umask = config->umask, .no_new_privileges = config->no_new_privileges,
-		.cgroup = app->cgroup, .close_first = { -1, -1, -1, -1 },
+		.cgroup = app->cgroup,
 	};
 	int r = environment_make(&envp, config, &values);
 
+	epochd_lock_fds(app->epochd, options.close_first);
 	if (r == 0) {
 		options.envp = envp;
 		options.path = environment_get(envp, "PATH");

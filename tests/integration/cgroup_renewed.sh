@@ -10,6 +10,7 @@ application "a" {
 	command = { "/bin/sh", "-c", "sleep 3601 & sleep 3602 & exec \$0 \$@", "$crasher", "$dir/a", "never", "any" }
 	restart = always  $at_once
 }
+application "b" { command = { "/bin/sleep", "3600" }  backoff { initial = 1h  max = 1h } }
 END
 # cgroup_of PID: its path in the tree of cgroup2
 cgroup_of()
@@ -44,3 +45,16 @@ kill -s KILL "$(stat_of a .pid)"
 await a up 8
 await_starts "$dir/a" 8
 check_counts a "$dir/a"
+
+# An empty one that somebody tidies away is made again. Five times, since one in which something was killed
+# would have been made anew in any case.
+await b up 1
+cgroup=$(cgroup_of "$(stat_of b .pid)")
+for epoch in 2 3 4 5 6; do
+	kill -s KILL "$(stat_of b .pid)"
+	await b backoff $((epoch - 1))
+	rmdir "$(findmnt -n -o TARGET -t cgroup2 | head -n 1)$cgroup"
+	ctl restart --wait b
+	await b up "$epoch"
+	expect_eq "$(cgroup_of "$(stat_of b .pid)")" "$cgroup" "the cgroup of epoch $epoch"
+done

@@ -22,6 +22,18 @@ status=0
 expect_match "$(cat "$dir/second")" "(^|[^0-9])$first([^0-9]|\$)" "what the second one said"
 expect_eq "$(stat_of a .state)" up
 
+# Nor with segments of its own, where there is a cgroup: that would be one as well.
+mkdir -m 700 "$dir/segments2"
+{ printf 'segment-directory = "%s"\n' "$dir/segments2"; cat "$config"; } >"$dir/second.conf"
+if [ "$(api /v1/stats | jq '[.warnings[] | select(.code == "no_cgroup")] | length')" = 0 ]; then
+	status=0
+	"$epochd" -c "$dir/second.conf" --instance "$instance" --runtime-dir "$dir/run2" \
+		--state-dir "$dir/state2" >"$dir/second" 2>&1 || status=$?
+	[ "$status" != 0 ] || fail "a second one ran in the same cgroup"
+	expect_match "$(cat "$dir/second")" "choose another name" "what the second one said"
+	expect_eq "$(stat_of a .state)" up
+fi
+
 name=$instance
 pid=
 instance=${name}b

@@ -124,17 +124,45 @@ END_TEST
 START_TEST(a_recorded_path_is_preferred_if_it_is_ours)
 {
 	struct cgroups *again;
-	char other[4200];
+	char path[4100], other[4200];
 
 	if (there_are_none())
 		return;
-	ck_assert_int_eq(cgroups_open(&again, "auto", cgroups_path(cgroups), instance), 0);
-	ck_assert_str_eq(cgroups_path(again), cgroups_path(cgroups));
+	snprintf(path, sizeof path, "%s", cgroups_path(cgroups));
+	cgroups_close(cgroups, false);
+	ck_assert_int_eq(cgroups_open(&again, "auto", path, instance), 0);
+	ck_assert_str_eq(cgroups_path(again), path);
 	cgroups_close(again, false);
-	snprintf(other, sizeof other, "%s/sub", cgroups_path(cgroups));
-	ck_assert_int_eq(cgroups_open(&again, "auto", other, instance), 0);
-	ck_assert_str_eq(cgroups_path(again), cgroups_path(cgroups));
-	cgroups_close(again, false);
+	snprintf(other, sizeof other, "%s/sub", path);
+	ck_assert_int_eq(cgroups_open(&cgroups, "auto", other, instance), 0);
+	ck_assert_str_eq(cgroups_path(cgroups), path);
+}
+END_TEST
+
+/* Two instances of one name would end each other's processes. */
+START_TEST(one_instance_at_a_time_is_at_work_in_it)
+{
+	struct cgroups *again;
+
+	if (there_are_none())
+		return;
+	ck_assert_int_eq(cgroups_open(&again, "auto", NULL, instance), -EBUSY);
+	ck_assert_int_eq(cgroups_open(&again, "auto", cgroups_path(cgroups), instance), -EBUSY);
+}
+END_TEST
+
+START_TEST(nobody_is_in_one_that_is_gone)
+{
+	int kv;
+
+	if (there_are_none())
+		return;
+	kv = cgroup_open(cgroups, "kv");
+	ck_assert_int_ge(kv, 0);
+	ck_assert_int_eq(cgroup_is_populated(kv), 0);
+	cgroup_remove(cgroups, "kv");
+	ck_assert_int_eq(cgroup_is_populated(kv), 0);
+	close(kv);
 }
 END_TEST
 
@@ -162,6 +190,8 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, a_process_is_in_its_applications_cgroup_only);
 	tcase_add_loop_test(tcase, cgroups_below_are_looked_into_and_killed, 0, 2);
 	tcase_add_test(tcase, a_recorded_path_is_preferred_if_it_is_ours);
+	tcase_add_test(tcase, one_instance_at_a_time_is_at_work_in_it);
+	tcase_add_test(tcase, nobody_is_in_one_that_is_gone);
 	tcase_add_test(tcase, off_and_wrong_settings_have_no_path);
 }
 
