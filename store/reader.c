@@ -44,6 +44,10 @@ static void await_commit(struct store *store, const struct read *read)
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += READ_WAIT_S;
+	if (store->committed_seq < read->needed) {   /* somebody waits for it */
+		store->urgent = true;
+		pthread_cond_signal(&store->work);
+	}
 	while (store->committed_seq < read->needed && store->health.writable && !store->stopping)
 		if (pthread_cond_timedwait(&store->reading, &store->lock, &until) == ETIMEDOUT)
 			return;
