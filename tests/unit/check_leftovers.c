@@ -64,8 +64,14 @@ static _Noreturn void exec_with_token(bool again)
 
 static void leave_behind(enum kind kind)
 {
-	if (fork() != 0)
+	pid_t pid = fork();
+
+	if (pid != 0) {
+		/* A daemon is an orphan when its parent has ended, which has no mark of its own here. */
+		if (kind >= DAEMON)
+			waitpid(pid, NULL, 0);
 		return;
+	}
 	if (kind == GROUP_OF_ITS_OWN)
 		setpgid(0, 0);
 	if (kind >= DAEMON) {
