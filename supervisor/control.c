@@ -349,14 +349,28 @@ static void on_log(void *cls, const char *format, va_list values)
 
 /* ---- listeners ---- */
 
+static bool is_full(struct listener *listener)
+{
+	const union MHD_DaemonInfo *info =
+		MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+	return info && info->num_connections >= CONNECTIONS_MAX;
+}
+
 /* Lets MHD do what it can do now, and be called when it wants to be: by its epoll fd, and by a timer
  * only while some connection may time out, so that nothing wakes up while nobody asks. */
 static void pump(struct listener *listener)
 {
 	struct ev_loop *loop = listener->control->epochd->loop;
 	MHD_UNSIGNED_LONG_LONG ms;
+	bool was_full;
 
-	MHD_run(listener->daemon);
+	/* A full one does not listen, and begins to again only in the run after the one that made room:
+	 * nothing would call that. */
+	do {
+		was_full = is_full(listener);
+		MHD_run(listener->daemon);
+	} while (was_full && !is_full(listener));
 	ev_timer_stop(loop, &listener->due);
 	if (MHD_get_timeout(listener->daemon, &ms) == MHD_YES) {
 		ev_timer_set(&listener->due, (double)ms / 1000., 0.);
@@ -389,6 +403,16 @@ static void listener_free(struct listener *listener)
 	free(listener);
 }
 
+/* Decoded, an end of a text or a slash would make another path of it: it stays as it is, a name of nothing. */
+static size_t unescape(void *unused, struct MHD_Connection *connection, char *text)
+{
+	(void)unused;
+	(void)connection;
+	if (strstr(text, "%00") || strcasestr(text, "%2f"))
+		return strlen(text);
+	return MHD_http_unescape(text);
+}
+
 /* fd: taken, whatever is returned. */
 static int listener_new(struct listener **out, struct control *control, int fd, bool tcp)
 {
@@ -411,6 +435,7 @@ static int listener_new(struct listener **out, struct control *control, int fd, 
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_TIMEOUT_S,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener,
+		MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
 		MHD_OPTION_END);
 	info = listener->daemon ?
 	       MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;

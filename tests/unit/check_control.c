@@ -292,6 +292,10 @@ static const struct { const char *method, *target; long status; const char *part
 	{ "GET", "/v1/events?limit=5&limit=6", 400, "limit: given twice" },
 	{ "GET", "/v1/events?before=0", 400, "before: expected a number above 0" },
 	{ "GET", "/v1/events?before=99999999999999999999", 400, "before: expected" },
+	{ "GET", "/v1/apps/k%76", 200, "\"name\":\"kv\"" },
+	{ "GET", "/v1/apps/kv%00x", 404, "no application kv%00x" },
+	{ "GET", "/v1/apps%2fkv", 404, "no such path" },
+	{ "GET", "/v1/apps/kv%2Fincarnations", 404, "no application kv%2F" },
 	{ "GET", "/v1/events?app=a/b", 400, "app: expected the name" },
 	{ "GET", "/v1/events?follow=yes", 400, "follow: expected no value" },
 	{ "GET", "/v1/events?follow&limit=4", 400, "follow: begins with what happens" },
@@ -1269,6 +1273,26 @@ START_TEST(promtool_is_content)
 }
 END_TEST
 
+/* What came while it was full is looked at, and whoever comes afterwards: no run of its makes it deaf. */
+START_TEST(a_full_house_that_leaves_is_followed_by_others)
+{
+	int fd[2 * CONNECTIONS_MAX];
+
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
+			fd[i] = raw("GET /v1/st");
+			if (i % 16 == 0)
+				turn();
+		}
+		for (int i = 0; i < 100; i++)
+			turn();
+		for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
+			close(fd[i]);
+		expect("GET", "/v1/stats", 200, "\"kv\"");
+	}
+}
+END_TEST
+
 static void fill(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
@@ -1298,6 +1322,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, a_follower_that_keeps_up_gets_every_event);
 	tcase_add_test(tcase, whoever_waits_in_silence_wakes_nobody);
 	tcase_add_test(tcase, followers_leave_room_for_others);
+	tcase_add_test(tcase, a_full_house_that_leaves_is_followed_by_others);
 	tcase_add_loop_test(tcase, who_may_is_who_is_named, 0, ARRAY_SIZE(access_cases));
 	tcase_add_test(tcase, a_peer_is_known_with_all_its_groups);
 	tcase_add_test(tcase, a_stranger_is_told_who_may);
