@@ -161,6 +161,7 @@ void group_is_up(struct app *app);           /* those who wait for it */
 void group_is_down(struct app *app);
 void group_forget(struct app *app);          /* it goes: nobody is held by it any more */
 void group_retry(struct epochd *epochd);     /* those who wait */
+void group_reconfigured(struct epochd *epochd);   /* whoever is in another group is not held any more */
 void group_recover(struct epochd *epochd);   /* who is held by whom, as the ledger says */
 /* The reason of those who wait names the state of the other: it may have changed in this turn. */
 void group_tell_waits(const struct epochd *epochd);

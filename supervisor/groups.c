@@ -146,6 +146,13 @@ static bool is_going(const struct app *app)
 
 static void take_down(struct app *app, struct app *holder)
 {
+	struct epochd *epochd = app->epochd;
+
+	/* With those that it holds, since it does not go first any more. */
+	if (app->held_by == app)
+		for (size_t i = 0; i < epochd->app_count; i++)
+			if (epochd->apps[i]->held_by == app && epochd->apps[i] != app)
+				set_holder(epochd->apps[i], holder);
 	set_holder(app, holder);
 	if (app->state != APP_STARTING && app->state != APP_UP)
 		return;   /* down, or on its way */
@@ -189,6 +196,17 @@ void group_recover(struct epochd *epochd)
 		struct app *app = epochd->apps[i];
 
 		if (!app->held_by || app->held_by->held_by != app->held_by)
+			set_holder(app, NULL);
+	}
+}
+
+void group_reconfigured(struct epochd *epochd)
+{
+	for (size_t i = 0; i < epochd->app_count; i++) {
+		struct app *app = epochd->apps[i];
+		const struct group_config *group = group_of(app);
+
+		if (app->held_by && app->held_by != app && !(group && is_member(app->held_by, group)))
 			set_holder(app, NULL);
 	}
 }

@@ -211,6 +211,7 @@ static int apply(struct epochd *epochd, struct config *config)
 	epochd->app_count = count;
 	epochd_retire(epochd, was);
 	store_set_keep(epochd->store, config->keep_events, config->keep_incarnations);
+	group_reconfigured(epochd);
 	for (size_t i = 0; i < count; i++) {
 		app_save(apps[i]);
 		/* What is new, and what waits, for its `after` may be another. One that ended for good

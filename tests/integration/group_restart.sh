@@ -150,3 +150,38 @@ await s2 stopped 2
 for app in q p a b c x y z s1 s2 s3; do
 	check_epochs_in "$dir/$app"
 done
+
+# A reload in between: one that is taken out of the group is not held any more, and one that holds others takes
+# them along when it is taken down itself.
+moved()
+{
+	write_config <<-END
+		group "m" { strategy = $1 }
+		$(member m1 "$2" '')
+		$3
+		$(member m3 m 'backoff { initial = 1h  max = 1h }')
+		group "other" { strategy = one-for-all }
+	END
+	ctl reload --wait >/dev/null
+}
+moved one-for-all m ""
+await m1 up 1
+await m3 up 1
+kill -s KILL "$(stat_of m3 .pid)"
+await m3 backoff 1
+await_reason m1 "waits for m3, which is backoff"
+moved one-for-all other ""
+await m1 up 2
+ctl reset m3 >/dev/null
+await m3 up 2
+moved one-for-all m ""
+kill -s KILL "$(stat_of m3 .pid)"
+await m3 backoff 2
+await_reason m1 "waits for m3, which is backoff"
+moved rest-for-one m "$(member m2 m "$at_once")"
+await m2 up 1
+await_reason m1 "waits for m3, which is backoff"
+kill -s KILL "$(stat_of m2 .pid)"
+for app in m2 m3 m1; do
+	await "$app" up
+done
