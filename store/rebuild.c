@@ -227,6 +227,9 @@ int store_rebuild_begin(struct sql *out, const char *path, sqlite3 *from)
 		r = sql_open(out, name, SQL_FOR_WRITING);
 	if (r < 0)
 		return r;
+	/* Otherwise not a row is read of a file that is shorter than its header says. */
+	if (from)
+		sqlite3_exec(from, "PRAGMA writable_schema = ON", NULL, NULL, NULL);
 	r = sql_migrate(out->db);
 	if (r >= 0)
 		r = sql_prepare(out, SQL_FOR_WRITING);

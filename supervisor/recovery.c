@@ -195,9 +195,12 @@ int recovery_look(struct epochd *epochd, const struct found_at_start *at_start)
 	each_name(at_start->directory, clean_if_unknown, epochd);
 	r = store_restarts_since(epochd->store, clock_real() - window_to_remember(epochd),
 				 remember_restart, NULL);
+	if (r < 0)   /* a page of it is bad: that is found, and the file rebuilt, while all runs */
+		log_error(r, "%s: the restarts of before cannot be read: intensity and the last day's counts "
+			  "begin anew", epochd->state_dir);
 	for (size_t i = 0; i < epochd->app_count; i++)
 		app_remember_ledger(epochd->apps[i]);
-	return r;
+	return 0;
 }
 
 void recovery_go_on(struct epochd *epochd)

@@ -76,6 +76,26 @@ rm -rf "$segments/epochd-$(id -u)-$instance"
 start_epochd
 await a up $((epoch + 1))
 
+# Cut short while nobody runs: what can be read of it is kept.
+stop_epochd
+truncate -s -4096 "$db"
+start_epochd
+await a up $((epoch + 2))
+expect_eq "$(uuid)" "$first" "UUID after the database was cut short"
+
+# A page of the history: it is rebuilt while all runs.
+stop_epochd
+page=$(python3 - "$db" <<'END'
+import sqlite3, sys
+print(sqlite3.connect(sys.argv[1]).execute(
+    "SELECT rootpage FROM sqlite_schema WHERE name = 'incarnation_restart'").fetchone()[0])
+END
+)
+head -c 4096 /dev/urandom | dd of="$db" bs=4096 seek=$((page - 1)) conv=notrunc status=none
+start_epochd
+await a up $((epoch + 3))
+expect_eq "$(uuid)" "$first" "UUID after a page of the history was bad"
+
 stop_epochd
 rm -rf "$segments/epochd-$(id -u)-$instance" "${state:?}/$instance"
 start_epochd
