@@ -334,9 +334,12 @@ void app_store_failing(struct app *app)
 
 struct incarnation_id app_incarnation(const struct app *app)
 {
-	return (struct incarnation_id){ .app = app->config->name, .main = app->identity.pid,
-					.token = app->ledger->token[0] ? app->ledger->token : NULL,
-					.cgroup = app->cgroup };
+	struct incarnation_id id = { .app = app->config->name, .main = app->identity.pid,
+				     .token = app->ledger->token[0] ? app->ledger->token : NULL,
+				     .cgroup = app->cgroup };
+
+	ledger_identity_first(app->ledger, app->epoch, &id.first);
+	return id;
 }
 
 static bool is_main(pid_t pid, void *user)

@@ -150,6 +150,10 @@ static void change_main(struct app *app, pid_t pid)
 	}
 	ev_io_stop(app->epochd->loop, &app->exited);
 	pids_remove(app->epochd->pids, app->identity.pid);
+	/* Our child whose exec we are yet to hear of: later nobody holds its number, which then says nothing. */
+	if (!app->identity.pidfd_inode && !app->identity.start_ticks &&
+	    identity_complete(&app->identity) == 0)
+		ledger_identity_set(app->ledger, app->epoch, &app->identity);
 	exit_reap(app->identity.pid, app->pidfd);   /* if it lives on: like any orphan, later */
 	close(app->pidfd);
 	app->pidfd = pidfd;

@@ -284,32 +284,55 @@ void ledger_set_cgroup(struct ledger *ledger, const char *path)
 	snprintf(header_of(ledger)->cgroup, sizeof header_of(ledger)->cgroup, "%s", path ? path : "");
 }
 
+/* The identity word: see struct ledger_record. Whatever it is, nothing beyond them is touched. */
+static unsigned index_now(uint64_t word) { return (word & 15) % LEDGER_IDENTITIES; }
+static unsigned index_first(uint64_t word) { return (word >> 4 & 15) % LEDGER_IDENTITIES; }
+
 void ledger_identity_set(struct ledger_record *record, uint32_t epoch, const struct identity *identity)
 {
 	/* Relaxed: this thread alone writes it. */
-	uint64_t index = ~atomic_load_explicit(&record->identity_word, memory_order_relaxed) & 1;
+	uint64_t word = atomic_load_explicit(&record->identity_word, memory_order_relaxed);
+	unsigned first = index_first(word), now = index_now(word), index = 0;
 
+	while (index == first || index == now)
+		index++;
+	if (word >> 8 != epoch || record->identity[first].pid == identity->pid)
+		first = index;
 	record->identity[index] = (struct ledger_identity){
 		.pid = identity->pid, .start_ticks = identity->start_ticks,
 		.pidfd_inode = identity->pidfd_inode,
 	};
-	/* Release: whoever finds the word after a kill finds the one that it names whole (I5). */
-	atomic_store_explicit(&record->identity_word, (uint64_t)epoch << 8 | index,
+	/* Release: whoever finds the word after a kill finds the ones that it names whole (I5). */
+	atomic_store_explicit(&record->identity_word, (uint64_t)epoch << 8 | first << 4 | index,
 			      memory_order_release);
+}
+
+static struct identity identity_at(const struct ledger_record *record, unsigned index)
+{
+	const struct ledger_identity *known = &record->identity[index];
+
+	return (struct identity){ .pid = known->pid, .start_ticks = known->start_ticks,
+				  .pidfd_inode = known->pidfd_inode };
 }
 
 bool ledger_identity_get(const struct ledger_record *record, uint32_t epoch, struct identity *out)
 {
 	/* Acquire, with the release in ledger_identity_set(). */
 	uint64_t word = atomic_load_explicit(&record->identity_word, memory_order_acquire);
-	const struct ledger_identity *known = &record->identity[word & 1];
+	bool known = epoch && word >> 8 == epoch;
 
-	*out = (struct identity){ 0 };
-	if (!epoch || word >> 8 != epoch)
-		return false;
-	*out = (struct identity){ .pid = known->pid, .start_ticks = known->start_ticks,
-				  .pidfd_inode = known->pidfd_inode };
-	return true;
+	*out = known ? identity_at(record, index_now(word)) : (struct identity){ 0 };
+	return known;
+}
+
+bool ledger_identity_first(const struct ledger_record *record, uint32_t epoch, struct identity *out)
+{
+	/* Acquire, as above. */
+	uint64_t word = atomic_load_explicit(&record->identity_word, memory_order_acquire);
+	bool other = epoch && word >> 8 == epoch && index_first(word) != index_now(word);
+
+	*out = other ? identity_at(record, index_first(word)) : (struct identity){ 0 };
+	return other;
 }
 
 struct ledger_incarnation *ledger_incarnation_find(struct ledger_record *record, uint32_t epoch)

@@ -23,6 +23,7 @@ enum {
 	RESERVED_AHEAD = 16,            /* epochs; refilled when half is used */
 	/* What can be waiting for a commit: all that are reserved, and the one that ran at the time. */
 	LEDGER_INCARNATIONS = RESERVED_AHEAD + 2,
+	LEDGER_IDENTITIES = 3,
 };
 
 /* One that the store may not have yet. Valid while `epoch` is not 0: it is written last, and cleared
@@ -39,8 +40,9 @@ struct ledger_incarnation {
 };
 static_assert(sizeof(struct ledger_incarnation) == 40, "layout 1");
 
-/* Who the main process of the current incarnation is. Of two, one is good, and the other is written
- * before it takes its place: MAINPID= changes it while a kill may come at any moment (I5). */
+/* A main process of the current incarnation: the one it has, or the one that it was started with. Of three,
+ * these two are good (often it is one), and another is written before it takes its place: MAINPID= changes
+ * it while a kill may come at any moment (I5). */
 struct ledger_identity {
 	int32_t pid;
 	uint32_t reserved;
@@ -90,12 +92,13 @@ struct ledger_record {
 	/* What a person wants, newer than the store's: LEDGER_WISH_*, 0: nothing yet. */
 	uint64_t wish;
 	int64_t forgiven_at;            /* goes with it */
-	/* Which of the two is good, and of which epoch: epoch << 8 | index. 0: none yet. */
+	/* Which of them are good, and of which epoch: epoch << 8 | index of the first << 4 | of the one now.
+	 * 0: none yet. */
 	_Atomic uint64_t identity_word;
-	struct ledger_identity identity[2];
+	struct ledger_identity identity[LEDGER_IDENTITIES];
 	struct ledger_incarnation incarnation[LEDGER_INCARNATIONS];
 };
-static_assert(sizeof(struct ledger_record) == 952, "layout 1");
+static_assert(sizeof(struct ledger_record) == 976, "layout 1");
 
 /* Reads the UUID of a ledger (of this or another boot) without opening it: what a lost store is rebuilt
  * under. 1, 0 if there is none that is good. */
@@ -123,10 +126,12 @@ const char *ledger_cgroup(const struct ledger *ledger);
 void ledger_set_cgroup(struct ledger *ledger, const char *path);
 
 /* Of the main process of `epoch`, which is the current one: what was known of it before is replaced, in one
- * store. Epoch 0: nothing is known any more. */
+ * store; of the first one of that epoch only where it has the same pid. Epoch 0: nothing is known any more. */
 void ledger_identity_set(struct ledger_record *record, uint32_t epoch, const struct identity *identity);
 /* False, with all of *out 0: nothing is known of the one of that epoch. */
 bool ledger_identity_get(const struct ledger_record *record, uint32_t epoch, struct identity *out);
+/* The one that it was started with, if that is another: false, with all of *out 0, otherwise. */
+bool ledger_identity_first(const struct ledger_record *record, uint32_t epoch, struct identity *out);
 
 /* The entry of an epoch, or NULL. */
 struct ledger_incarnation *ledger_incarnation_find(struct ledger_record *record, uint32_t epoch);

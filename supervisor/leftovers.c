@@ -270,11 +270,16 @@ static enum mark mark_by_token(pid_t pid, const char *token)
 	return UNMARKED;
 }
 
+static bool is_led_by(const struct seen *seen, pid_t leader)
+{
+	return leader > 0 && (seen->sid == leader || seen->pgid == leader);
+}
+
 /* sid and pgid cannot be another's: a pid is not given out again while a session or group has it. */
 static enum mark mark_of(const struct leftovers *leftovers, const struct incarnation_id *id,
 			 const struct seen *seen)
 {
-	if (id->main > 0 && (seen->sid == id->main || seen->pgid == id->main))
+	if (is_led_by(seen, id->main) || is_led_by(seen, id->first.pid))
 		return MARKED;
 	if (leftovers->sole && seen->ppid == getpid())
 		return MARKED;
@@ -387,6 +392,24 @@ static int kill_attributed(const struct leftovers *leftovers, const struct pass 
 	return found;
 }
 
+/* The first one may live. If its number is alive and it is not the first one's, that says nothing. */
+static struct incarnation_id without_reused_first(const struct leftovers *leftovers,
+						  const struct incarnation_id *id)
+{
+	struct incarnation_id checked = *id;
+	struct process_stat stat;
+	int pidfd;
+
+	if (id->first.pid <= 0 || process_stat(&stat, id->first.pid) < 0)
+		return checked;
+	pidfd = identity_open(&id->first, leftovers->kernel);
+	if (pidfd >= 0)
+		close(pidfd);
+	else
+		checked.first.pid = 0;
+	return checked;
+}
+
 static int kill_in_cgroup(const struct leftovers *leftovers, const struct incarnation_id *id,
 			  pid_t *example)
 {
@@ -409,9 +432,10 @@ static int kill_in_cgroup(const struct leftovers *leftovers, const struct incarn
 
 /* The main process has ended. If its number is alive it is somebody else's, who may be any session's
  * or group's leader: then these two say nothing. */
-static struct incarnation_id without_reused_main(const struct incarnation_id *id)
+static struct incarnation_id without_reused(const struct leftovers *leftovers,
+					    const struct incarnation_id *id)
 {
-	struct incarnation_id checked = *id;
+	struct incarnation_id checked = without_reused_first(leftovers, id);
 	struct process_stat stat;
 
 	if (id->main > 0 && process_stat(&stat, id->main) == 0 && stat.state != 'Z' &&
@@ -450,7 +474,7 @@ int leftovers_kill(const struct leftovers *leftovers, const struct incarnation_i
 
 	if (id->cgroup >= 0)
 		return kill_in_cgroup(leftovers, id, example);
-	checked = without_reused_main(id);
+	checked = without_reused(leftovers, id);
 	/* A parent that died while we looked has given its children to us after our own list was
 	 * read, and they are in neither. It was seen as a zombie then: once more without it. */
 	do {
@@ -474,7 +498,7 @@ int leftovers_kill_adopted(const struct leftovers *leftovers, const struct incar
 	r = each_number("/proc", add_process, &pass);
 	if (r < 0)
 		return r;
-	checked = without_reused_main(id);
+	checked = without_reused(leftovers, id);
 	attribute(&checked, &pass);
 	attribute_descendants(&pass);
 	return kill_attributed(leftovers, &pass, example, &reaped);
@@ -484,6 +508,7 @@ int leftovers_kill_adopted(const struct leftovers *leftovers, const struct incar
 
 bool incarnation_has(const struct leftovers *leftovers, const struct incarnation_id *id, pid_t pid)
 {
+	struct incarnation_id checked;
 	struct process_stat stat;
 	pid_t at = pid;
 	int depth;
@@ -500,6 +525,7 @@ bool incarnation_has(const struct leftovers *leftovers, const struct incarnation
 	}
 	if (is_main(leftovers, pid))
 		return false;
+	checked = without_reused_first(leftovers, id);
 	/* Up the tree to one that is marked. Bounded, since the tree moves while it is walked. */
 	for (depth = 0; depth < 64 && at > 1 && at != getpid(); depth++) {
 		struct seen seen;
@@ -510,7 +536,7 @@ bool incarnation_has(const struct leftovers *leftovers, const struct incarnation
 			return false;
 		seen = (struct seen){ .pid = at, .ppid = stat.ppid, .pgid = stat.pgid,
 				      .sid = stat.sid };
-		if (mark_of(leftovers, id, &seen) == MARKED)
+		if (mark_of(leftovers, &checked, &seen) == MARKED)
 			return true;
 		at = stat.ppid;
 	}

@@ -8,12 +8,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "supervisor/identity.h"
+
 struct cgroups;
 struct kernel;
 
 struct incarnation_id {
 	const char *app;
 	pid_t main;             /* its session and process group too */
+	struct identity first;  /* the main process before MAINPID= named another: the same; pid 0: none */
 	const char *token;      /* EPOCHD_TOKEN's value; NULL: not known */
 	int cgroup;             /* directory fd; -1: none */
 };

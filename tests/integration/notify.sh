@@ -4,8 +4,23 @@
 . "${0%/*}/written.sh"
 notifier=$EPOCHD_BUILD/tests/lib/notifier
 soon="EXTEND_TIMEOUT_USEC=1"
+ln -s /bin/sleep "$dir/sleep"
+# Its main process is its second one; the first has ended by then, and left one of whose origin nothing tells
+# but the session.
+cat >"$dir/moves" <<'END'
+env -i "$2/sleep" 3600 &
+left=$!
+"$1" &
+echo "$$ $left $!" >"$2/moved.$EPOCHD_EPOCH"
+"$1" child-send "MAINPID=$!
+READY=1" exit 0
+END
 write_config <<END
 cgroup = off
+application "moved" {
+	command = { "/bin/sh", "$dir/moves", "$notifier", "$dir" }
+	readiness = notify  restart = always  $at_once
+}
 application "unready" {
 	command = { "$notifier", "become-child", "touch", "$dir/unready" }
 	readiness = notify  start-timeout = 200ms  stop-timeout = 10s  restart = never
@@ -49,7 +64,30 @@ application "stuck" {
 	readiness = notify  watchdog = 1h  stop-timeout = 100ms  restart = never
 }
 END
+# has_moved EPOCH: sets left, second
+has_moved()
+{
+	local first
+
+	await moved up "$1"
+	read -r first left second <"$dir/moved.$1"
+	expect_stat moved .pid "$second"
+	await_that "the end of its first process" gone "$first"
+	! gone "$left" || fail "what the first one has begun is not there"
+}
+# moves_on EPOCH: its second process ends, and with it all of the incarnation
+moves_on()
+{
+	kill -s KILL "$second"
+	await moved up "$1"
+	gone "$left" || fail "what the first process of epoch $(($1 - 1)) left runs on in epoch $1"
+}
 start_epochd
+
+# What it was started with is a part of it, after another has become its main process.
+has_moved 1
+moves_on 2
+has_moved 2
 
 # An extension only ever extends: not before the deadline that was, and not where there is none. What would
 # come soon has come when the loop has answered once more.
@@ -83,7 +121,8 @@ await_log 'stuck epoch 1: not gone within 0.1 s'
 expect_stat leaver .state stopping
 ! grep 'app leaver.*health command' "$log" || fail "the health of one that ends is still asked"
 
-# The next supervisor knows what they said of their watchdogs, and asks nobody to end who does.
+# The next supervisor knows what they said of their watchdogs and main processes, and asks nobody to end who
+# does.
 await longer up 1
 await once up 2
 await_that "what the one with a watchdog of its own says" test -e "$dir/own"
@@ -98,3 +137,5 @@ expect_stat leaver .state stopping
 : >"$dir/leave"
 await leaver stopped 1
 expect_stat leaver '.last_exit | "\(.cause) \(.code)"' "exited 3"
+has_moved 2
+moves_on 3

@@ -381,6 +381,41 @@ START_TEST(an_identity_is_of_one_epoch_and_replaced_whole)
 }
 END_TEST
 
+/* Its main process changes twice, and a kill may come before each last store. */
+START_TEST(the_first_identity_outlives_the_next)
+{
+	struct ledger_record kv = { .app = "kv" };
+	struct identity got;
+	uint64_t word;
+
+	ledger_identity_set(&kv, 6, &(struct identity){ .pid = 10, .start_ticks = 1 });
+	ledger_identity_set(&kv, 7, &(struct identity){ .pid = 10 });
+	ck_assert(!ledger_identity_first(&kv, 7, &got));
+	ck_assert_int_eq(got.pid, 0);
+	ledger_identity_set(&kv, 7, &(struct identity){ .pid = 10, .start_ticks = 11 });
+	ck_assert(!ledger_identity_first(&kv, 7, &got));
+	for (pid_t pid = 20; pid <= 30; pid += 10) {
+		word = atomic_load(&kv.identity_word);
+		ledger_identity_set(&kv, 7, &(struct identity){ .pid = pid, .start_ticks = 21 });
+		ck_assert(ledger_identity_first(&kv, 7, &got));
+		ck_assert_int_eq(got.pid, 10);
+		ck_assert_uint_eq(got.start_ticks, 11);
+		ck_assert(ledger_identity_get(&kv, 7, &got));
+		ck_assert_int_eq(got.pid, pid);
+		atomic_store(&kv.identity_word, word);
+		ck_assert(ledger_identity_get(&kv, 7, &got));
+		ck_assert_int_eq(got.pid, pid - 10);
+		ck_assert_int_eq(ledger_identity_first(&kv, 7, &got), pid > 20);
+		ck_assert_int_eq(got.pid, pid > 20 ? 10 : 0);
+		ledger_identity_set(&kv, 7, &(struct identity){ .pid = pid, .start_ticks = 21 });
+	}
+	ck_assert(!ledger_identity_first(&kv, 8, &got));
+	ledger_identity_set(&kv, 8, &(struct identity){ .pid = 40 });
+	ck_assert(!ledger_identity_first(&kv, 8, &got));
+	ck_assert(!ledger_identity_first(&kv, 7, &got));
+}
+END_TEST
+
 /* An end of value 0 is an end, too. */
 START_TEST(every_end_comes_back)
 {
@@ -438,6 +473,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, an_incarnation_is_kept_until_it_is_durable);
 	tcase_add_test(tcase, a_record_is_named_by_a_number);
 	tcase_add_test(tcase, an_identity_is_of_one_epoch_and_replaced_whole);
+	tcase_add_test(tcase, the_first_identity_outlives_the_next);
 	tcase_add_test(tcase, every_end_comes_back);
 	tcase_add_test(tcase, there_is_room_for_all_that_are_reserved_and_no_more);
 }

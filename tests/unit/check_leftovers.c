@@ -252,6 +252,40 @@ START_TEST(a_reused_pid_is_nobodys_mark)
 }
 END_TEST
 
+/* Of what it leads and of itself, as long as nobody else has its number. */
+START_TEST(the_first_main_process_is_a_mark_too)
+{
+	struct incarnation_id id = { .app = "kv", .token = token, .cgroup = -1 };
+	pid_t example = 0, first = fork();
+
+	if (first == 0) {
+		setsid();
+		linger();
+	}
+	await_told(1);
+	id.main = run_main(-1, NULL, 0);
+	id.first = (struct identity){ .pid = first, .start_ticks = 1 };
+	ck_assert(!incarnation_has(&leftovers, &id, first));
+	ck_assert_int_eq(leftovers_kill(&leftovers, &id, &example), 0);
+	expect_nothing_anywhere(&id);
+	ck_assert_int_eq(waitpid(first, NULL, WNOHANG), 0);
+	ck_assert_int_eq(identity_complete(&id.first), 0);
+	ck_assert(incarnation_has(&leftovers, &id, first));
+	expect_gone(_i ? leftovers_kill_adopted : leftovers_kill, &id);
+}
+END_TEST
+
+START_TEST(what_the_first_main_process_left_is_found)
+{
+	struct incarnation_id id = { .app = "kv", .token = token, .cgroup = -1 };
+
+	id.first.pid = run_main(-1, (enum kind[]){ CHILD }, 1);
+	id.first.start_ticks = 1;
+	id.main = run_main(-1, NULL, 0);
+	expect_gone(_i ? leftovers_kill_adopted : leftovers_kill, &id);
+}
+END_TEST
+
 START_TEST(members_are_told_from_strangers)
 {
 	struct incarnation_id id = { .app = "kv", .token = token, .cgroup = -1 };
@@ -320,6 +354,8 @@ static void fill(TCase *tcase)
 	tcase_add_loop_test(tcase, what_is_left_is_found_and_killed, 0, ARRAY_SIZE(cases));
 	tcase_add_test(tcase, nothing_left_is_nothing_found);
 	tcase_add_test(tcase, a_reused_pid_is_nobodys_mark);
+	tcase_add_loop_test(tcase, the_first_main_process_is_a_mark_too, 0, 2);
+	tcase_add_loop_test(tcase, what_the_first_main_process_left_is_found, 0, 2);
 	tcase_add_test(tcase, members_are_told_from_strangers);
 	tcase_add_loop_test(tcase, a_cgroup_hides_nobody, 0, 2);
 }
