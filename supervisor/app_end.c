@@ -244,6 +244,7 @@ void app_fill_incarnation(const struct app *app, uint32_t epoch, const char *det
 		return;
 	row.pid = entry->pid;
 	if (ledger_identity_get(app->ledger, epoch, &identity)) {
+		row.pid = identity.pid;   /* killed amid MAINPID=, the entry has the one before */
 		row.start_ticks = identity.start_ticks;
 		row.pidfd_inode = identity.pidfd_inode;
 	}

@@ -12,6 +12,7 @@
 #include "supervisor/configuration.h"
 #include "supervisor/control.h"
 #include "supervisor/epochd.h"
+#include "supervisor/fault.h"
 #include "supervisor/ledger.h"
 #include "supervisor/log.h"
 #include "supervisor/notify.h"
@@ -160,6 +161,7 @@ static void change_main(struct app *app, pid_t pid)
 	identity_from_pidfd(&app->identity, app->epochd->kernel, pid, pidfd);
 	identity_complete(&app->identity);
 	ledger_identity_set(app->ledger, app->epoch, &app->identity);
+	FAULT(main_changed);
 	if (entry)
 		entry->pid = pid;
 	app_watch_process(app);

@@ -10,6 +10,19 @@ application "a" {
 	restart = always  $at_once
 }
 END
+# Its main process is its second one, once it has said so.
+cat >"$dir/mover" <<'END'
+sleep 3600 &
+echo "$$ $!" >"$2"
+"$1" child-send READY=1 child-send "MAINPID=$!" exit 0
+wait
+END
+write_config "$dir/mover.conf" <<END
+application "m" {
+	command = { "/bin/sh", "$dir/mover", "$EPOCHD_BUILD/tests/lib/notifier", "$dir/m" }
+	readiness = notify  restart = never
+}
+END
 
 anew()
 {
@@ -92,15 +105,38 @@ point_of_recovery()
 	stop_epochd
 }
 
-recovery='store_opened ledger_opened registry_recovered spawn_word_cancelled adopted recovered'
+# Amid MAINPID=: the next one adopts the process that it named, and not the one that said so.
+point_of_main()
+{
+	local config=$dir/mover.conf first second
+
+	anew
+	EPOCHD_FAULT=$1:1 launch_epochd
+	wait_epochd
+	expect_eq "$status" 137 "status of the supervisor, which never passed the point $1;"
+	start_epochd
+	await m up 1
+	read -r first second <"$dir/m"
+	expect_stat m .pid "$second"
+	expect_eq "$(ctl incarnations m --json | jq '.incarnations[0].pid')" "$second" "pid of the incarnation"
+	! gone "$first" || fail "its first process ended with the supervisor"
+	kill -s KILL "$second"
+	await m stopped 1
+	gone "$first" || fail "its first process outlived the incarnation"
+	stop_epochd
+}
+
 for name in $("$epochd" --list-fault-points); do
-	case " $recovery " in
-	*" $name "*)
+	case $name in
+	store_opened | ledger_opened | registry_recovered | spawn_word_cancelled | adopted | recovered)
 		passed=0
 		point_of_recovery "$name" alive
 		point_of_recovery "$name" dead
 		[ "$passed" -gt 0 ] || [ "$name" = spawn_word_cancelled ] ||
 			fail "the point $name was never passed"
+		;;
+	main_changed)
+		point_of_main "$name"
 		;;
 	*)
 		point "$name" 1
