@@ -59,6 +59,15 @@ application "leaver" {
 	readiness = notify  watchdog = 200ms  stop-timeout = 1h  restart = never
 	health { command = { "/bin/false" }  interval = 10ms  failures = 1 }
 }
+application "busy" {
+	command = { "$notifier", "send", "READY=1\nRELOADING=1\nEXTEND_TIMEOUT_USEC=3600000000" }
+	readiness = notify  watchdog = 200ms  restart = never
+}
+application "packer" {
+	command = { "$notifier", "send", "READY=1\nSTOPPING=1\nEXTEND_TIMEOUT_USEC=3600000000",
+		"await", "$dir/packed", "exit", "4" }
+	readiness = notify  stop-timeout = 200ms  restart = never
+}
 application "stuck" {
 	command = { "$notifier", "send", "READY=1\nSTOPPING=1" }
 	readiness = notify  watchdog = 1h  stop-timeout = 100ms  restart = never
@@ -112,6 +121,14 @@ await_log 'unready epoch 1: not ready within 0.2 s'
 await extended stopped 1
 expect_stat extended .last_exit.cause start_timeout
 await_log 'extended epoch 1: not ready within (2\.[1-9]|[3-9]|[1-9][0-9])'
+# By now the watchdog of the one and the stop-timeout of the other would have ended them.
+expect_stat busy '"\(.state) \(.epoch)"' "up 1"
+expect_stat packer '"\(.state) \(.epoch)"' "stopping 1"
+: >"$dir/packed"
+await packer stopped 1
+expect_stat packer '.last_exit | "\(.cause) \(.code)"' "exited 4"
+expect_eq "$(api '/v1/events?app=busy' | jq '[.events[] | select(.event == "reloading")] | length')" 1 \
+	"how often it was told that it reloads"
 
 # Who said that it ends has stop-timeout for that, and nobody watches it any more: by now the watchdog of
 # the one that takes its time would have ended it, and its health.
