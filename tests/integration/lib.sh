@@ -314,7 +314,7 @@ finish()
 		say "status $status; the supervisor wrote:"
 		tail -n 200 "$log" >&2
 	fi
-	rm -rf "$dir" "/dev/shm/epochd-$(id -u)-$instance"
+	rm -rf "$dir" "/dev/shm/epochd-$(id -u)-$instance"*
 	exit "$status"
 }
 trap finish EXIT
