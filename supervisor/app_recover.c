@@ -22,6 +22,7 @@
 #include "supervisor/history.h"
 #include "supervisor/ledger.h"
 #include "supervisor/log.h"
+#include "supervisor/output.h"
 #include "supervisor/pids.h"
 #include "supervisor/policy.h"
 #include "supervisor/recovery.h"
@@ -418,6 +419,21 @@ int app_recover(struct app *app, const struct found_at_start *at_start)
 
 /* ---- going on ---- */
 
+/* Also of one whose output is not configured any more, so that nobody knows where it went: it must not wait
+ * for us, not even to end. */
+static void read_output(struct app *app)
+{
+	struct outputs *outputs = app->epochd->outputs;
+	const char *name = app->config->name;
+
+	app_open_output(app);
+	if (app->output || !output_is_there(outputs, name))
+		return;
+	log_notice(0, "app %s epoch %u: its output is not configured any more: dropped", name, app->epoch);
+	if (output_add(&app->output, outputs, name, "/dev/null", 0, 0) < 0)
+		log_error(-ENOMEM, "app %s: nobody reads its output", name);
+}
+
 static void adopt(struct app *app)
 {
 	/* Acquire: as in recover_from_words(). */
@@ -430,7 +446,7 @@ static void adopt(struct app *app)
 						app->config->watchdog;
 	app->up_since = clock_now() - (age > 0 ? age : 0);
 	app->oom_kills = -1;
-	app_open_output(app);
+	read_output(app);
 	app_open_notify(app);
 	app_watch_process(app);
 	if (pids_add(app->epochd->pids, app->identity.pid, app_child_exited, app) < 0)

@@ -552,6 +552,14 @@ int output_add(struct output **out, struct outputs *outputs, const char *name, c
 	return 0;
 }
 
+bool output_is_there(const struct outputs *outputs, const char *name)
+{
+	char path[4200];
+
+	snprintf(path, sizeof path, "%s/%s.fifo", outputs->directory, name);
+	return access(path, F_OK) == 0;
+}
+
 int output_change(struct output *output, const char *file, uint64_t max_size, unsigned keep)
 {
 	struct outputs *outputs = output->outputs;

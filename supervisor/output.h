@@ -23,6 +23,8 @@ void outputs_free(struct outputs *outputs, bool unlink_fifos);
  * file: that may block, so the thread does. file is copied. keep: old files NAME.1 .. NAME.keep. */
 int output_add(struct output **out, struct outputs *outputs, const char *name, const char *file,
 	       uint64_t max_size, unsigned keep);
+/* A supervisor before us made one for this name. */
+bool output_is_there(const struct outputs *outputs, const char *name);
 /* New limits or another file; from the next line on. */
 int output_change(struct output *output, const char *file, uint64_t max_size, unsigned keep);
 /* What the pipe holds is written, then all is closed and the FIFO unlinked. Does not block. */

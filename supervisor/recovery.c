@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -93,6 +94,41 @@ static void clean_if_unknown(int directory, const char *name, void *user)
 		log_notice(0, "segment %s/%s: of no application that is configured: removed",
 			   epochd->segment_dir, name);
 	}
+}
+
+static void unlink_own(int directory, const char *name, void *user)
+{
+	(void)user;
+	unlinkat(directory, name, 0);
+}
+
+/* The FIFO of one that lives is read, by now. */
+static void unlink_if_unread(int directory, const char *name, void *user)
+{
+	const struct epochd *epochd = user;
+	const char *end = strrchr(name, '.');
+	char app_name[64] = "";
+	const struct app *app;
+
+	if (end && (size_t)(end - name) < sizeof app_name)
+		memcpy(app_name, name, (size_t)(end - name));
+	app = epochd_app(epochd, app_name);
+	if (!app || !app->output)
+		unlinkat(directory, name, 0);
+}
+
+/* In a folder of the runtime directory. */
+static void each_of_runtime(struct epochd *epochd, const char *folder, name_fn *fn)
+{
+	char path[4200];
+	int directory;
+
+	snprintf(path, sizeof path, "%s/%s", epochd->runtime_dir, folder);
+	directory = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (directory < 0)
+		return;
+	each_name(directory, fn, epochd);
+	close(directory);
 }
 
 /* ---- applications ---- */
@@ -206,6 +242,8 @@ int recovery_look(struct epochd *epochd, const struct found_at_start *at_start)
 void recovery_go_on(struct epochd *epochd)
 {
 	group_recover(epochd);
+	/* Nobody listens there any more; for one that lives it is bound again. */
+	each_of_runtime(epochd, "notify", unlink_own);
 	/* What runs first, so that `after` sees it. */
 	for (size_t i = 0; i < epochd->app_count; i++)
 		if (epochd->apps[i]->found == FOUND_ALIVE)
@@ -213,6 +251,7 @@ void recovery_go_on(struct epochd *epochd)
 	for (size_t i = 0; i < epochd->app_count; i++)
 		if (epochd->apps[i]->found != FOUND_ALIVE)
 			app_resume(epochd->apps[i]);
+	each_of_runtime(epochd, "output", unlink_if_unread);
 	FAULT(recovered);
 }
 
@@ -233,12 +272,6 @@ void recovery_forget(struct epochd *epochd, struct app *app)
 		output_remove(app->output);
 	ledger_record_free(epochd->ledger, app->ledger);
 	app_free(app);
-}
-
-static void unlink_own(int directory, const char *name, void *user)
-{
-	(void)user;
-	unlinkat(directory, name, 0);
 }
 
 void recovery_clean_up(int directory)

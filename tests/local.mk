@@ -116,6 +116,7 @@ integration_tests = \
 	tests/integration/redis.sh \
 	tests/integration/reload.sh \
 	tests/integration/run_as_init.sh \
+	tests/integration/runtime_directory.sh \
 	tests/integration/run_mode.sh \
 	tests/integration/schema.sh \
 	tests/integration/second_instance.sh \
