@@ -275,7 +275,7 @@ static bool is_needed(const struct app *app)
 	return false;
 }
 
-/* In reverse order of start: one that another was started after waits for that one's end. */
+/* At once, but for one that another was started after: it waits for that one's end. */
 void shutdown_step(struct epochd *epochd)
 {
 	bool running = false;

@@ -262,8 +262,9 @@ static bool say_policy(FILE *out, const struct policy *policy)
 		return false;
 	}
 	if (strcmp(policy->restart, "on-failure") == 0)
-		fputs("restart = on-failure: if it exits with code 0 it stays stopped; any other end "
-		      "is a crash,\nand it is started again.\n", out);
+		fputs("restart = on-failure: if it exits with code 0, or ends by HUP, INT, TERM or "
+		      "PIPE, it stays\nstopped; any other end is a crash, and it is started again.\n",
+		      out);
 	else
 		fputs("restart = always: however it ends, it is started again. Each end that nobody "
 		      "asked for\nis a crash.\n", out);

@@ -166,8 +166,8 @@ static const struct {
 	  "\"health\": {\"command\": [\"true\"], \"failures\": 3}, \"readiness\": \"notify\", "
 	  "\"start-timeout\": \"30s\", \"group-of\": \"storage\", \"intensity\": {\"restarts\": 0}}", "",
 	  "kv is up, in epoch 6 (pid 47), for 2s.\n"
-	  "restart = on-failure: if it exits with code 0 it stays stopped; any other end is a "
-	  "crash,\nand it is started again.\n"
+	  "restart = on-failure: if it exits with code 0, or ends by HUP, INT, TERM or PIPE, it "
+	  "stays\nstopped; any other end is a crash, and it is started again.\n"
 	  "Silence of its watchdog for 5s ends it, as a crash.\n"
 	  "3 failures in a row of its health command end it, as a crash.\n"
 	  "Not being ready 30s after its start ends it, as a crash.\n"
