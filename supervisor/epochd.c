@@ -562,18 +562,6 @@ static void go_on(struct epochd *epochd)
 
 /* ---- end ---- */
 
-/* With what a supervisor before us left there of applications that we did not have, or in other epochs. */
-static void remove_with_all(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (fd < 0)
-		return;
-	recovery_clean_up(fd);
-	close(fd);
-	rmdir(path);
-}
-
 static void remove_runtime(const struct epochd *epochd)
 {
 	static const char *const names[] = { "notify", "output" };
@@ -581,7 +569,7 @@ static void remove_runtime(const struct epochd *epochd)
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		snprintf(path, sizeof path, "%s/%s", epochd->runtime_dir, names[i]);
-		remove_with_all(path);
+		rmdir(path);
 	}
 	if (strcmp(epochd->runtime_dir, epochd->state_dir) == 0)
 		return;

@@ -27,7 +27,7 @@ int recovery_look(struct epochd *epochd, const struct found_at_start *at_start);
 void recovery_go_on(struct epochd *epochd);
 /* The highest epoch that any registry in the directory knows to have been reserved. */
 uint32_t recovery_highest(int directory);
-/* Removes all that is named after an application there, and the ledger: a clean end, all is durable. */
+/* Removes what a clean end leaves in the segment directory: all is durable elsewhere. */
 void recovery_clean_up(int directory);
 /* Takes an application out for good: it is down and not configured any more. */
 void recovery_forget(struct epochd *epochd, struct app *app);
