@@ -95,8 +95,8 @@ expect_out '2026-11-22 20:14:02  kv                     6  up' 'events of one ap
 run explain kv
 expect_status 0 'explain'
 expect_out 'kv is up, in epoch 6 (pid 4720), for 2s.
-restart = on-failure: if it exits with code 0 it stays stopped; any other end is a crash,
-and it is started again.
+restart = on-failure: if it exits with code 0, or ends by HUP, INT, TERM or PIPE, it stays
+stopped; any other end is a crash, and it is started again.
 
 More than 1 restart within 1m makes it fatal; so far there are 0.
 If it crashes now, and again each time as soon as it is started:
