@@ -47,6 +47,12 @@ struct store_app {
 	char name[];
 };
 
+/* A cause or the like that an incarnation names, kept once for all: there are a dozen of them. */
+struct word {
+	struct word *next;
+	char text[];
+};
+
 struct waiting_event {
 	struct waiting_event *next;
 	struct store_event event;   /* strings stand behind it */
@@ -136,8 +142,12 @@ struct store {
 
 int64_t store_now(void);   /* CLOCK_REALTIME, ns */
 
-/* With the lock held; once in the list, however often. */
+/* store.c. With the lock held; once in the list, however often. */
 void store_mark_dirty(struct store_app *app);
+void store_free_pending(struct pending *pending);
+/* Event numbers that no run before this one can have used, when it is not known which those were: there
+ * were never as many events as microseconds. */
+uint64_t store_untold_number(uint64_t above);
 
 /* writer.c. store_commit() is the writer's, and store_close()'s after that has ended. */
 struct ending {
