@@ -2,6 +2,7 @@ noinst_LTLIBRARIES += libstore.la
 libstore_la_SOURCES = \
 	%D%/migrate.c \
 	%D%/open.c \
+	%D%/open_to_read.c \
 	%D%/private.h \
 	%D%/reader.c \
 	%D%/rebuild.c \

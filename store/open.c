@@ -186,7 +186,7 @@ int store_write_identity(struct sql *into, const struct store *store)
 	return r;
 }
 
-static int begin_run(struct store *store)
+static int write_begin(struct store *store)
 {
 	int r = sql_run(&store->sql, SQL_BEGIN, "");
 
@@ -198,6 +198,35 @@ static int begin_run(struct store *store)
 		r = sql_run(&store->sql, SQL_COMMIT, "");
 	sql_rollback(&store->sql);
 	return r < 0 ? r : 0;
+}
+
+int store_open_to_write(struct store *store)
+{
+	struct stat st;
+	int r = sql_open(&store->sql, store->path, SQL_FOR_WRITING), made = 0;
+
+	if (r == 0)
+		r = made = sql_migrate(store->sql.db);
+	if (r >= 0)
+		r = sql_prepare(&store->sql, SQL_FOR_WRITING);
+	if (r == 0 && stat(store->path, &st) < 0)
+		r = -errno;
+	if (r < 0)
+		return r;
+	store->inode = st.st_ino;
+	return made;
+}
+
+int store_begin(struct store *store)
+{
+	int r;
+
+	sql_forget(&store->sql);
+	r = store_open_to_write(store);
+	if (r >= 0)
+		r = write_begin(store);
+	store->begun = r == 0;
+	return r;
 }
 
 static void free_apps(struct store *store)
@@ -218,36 +247,79 @@ static void free_apps(struct store *store)
 	store->bucket_count = store->app_count = 0;
 }
 
+/* What no disk that has room again would change. */
+static bool is_for_good(int r)
+{
+	return r == -EINVAL || r == -EUCLEAN || r == -ENOMEM || r == -ENOTSUP;
+}
+
+/* Where nothing can be made, an empty one in memory says what a new one would. */
+static int open_nothing(struct sql *out)
+{
+	int rc = sqlite3_open_v2(":memory:", &out->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+				 NULL);
+
+	return rc == SQLITE_OK ? sql_migrate(out->db) : sql_errno(out->db, rc);
+}
+
+/* why: it cannot be written. 1: it is new. */
+static int open_unwritable(struct store *store, int why)
+{
+	struct stat st;
+	int r, prepared;
+
+	sql_forget(&store->sql);
+	r = stat(store->path, &st) < 0 ? -errno :
+		store_open_to_read(&store->sql, store->path, store->scratch);
+	if (r == 1)
+		r = 0;   /* a copy is as good */
+	else if (r == -ENOENT || r == -ENODATA)
+		r = open_nothing(&store->sql);
+	prepared = r < 0 ? r : sql_prepare(&store->sql, SQL_FOR_WRITING);
+	if (prepared < 0)
+		return is_for_good(prepared) ? prepared : why;
+	return r;
+}
+
+/* I2: what a run that ended clean had reserved it did not use, and nothing durable would tell that we do. */
+static void use_none_reserved(struct store *store)
+{
+	struct store_app *app;
+
+	for (app = store->all; app; app = app->next_of_all)
+		app->state.reserved = app->asked = app->state.used;
+}
+
 /* -EUCLEAN: it is to be set aside. */
 static int load(struct store *store, const struct store_options *options, struct store_found *found)
 {
-	struct stat st;
-	bool lost;
-	int r = sql_open(&store->sql, store->path, SQL_FOR_WRITING);
+	bool lost, writable;
+	int r = store_open_to_write(store);
 
-	if (r == 0)
-		r = sql_migrate(store->sql.db);
+	writable = r >= 0;
+	if (!writable && !is_for_good(r))
+		r = open_unwritable(store, r);
 	if (r < 0)
 		return r;
 	found->created = r == 1 || store->set_aside;
 	lost = store->set_aside || (found->created && is_uuid(options->uuid));
 	found->last_clean = !lost;
-	r = sql_prepare(&store->sql, SQL_FOR_WRITING);
-	if (r == 0)
-		r = load_uuid(store, options->uuid);
+	r = load_uuid(store, options->uuid);
 	if (r == 0)
 		r = load_last_run(store, found);
 	if (r == 0)
 		r = load_event_number(store, lost);
 	if (r == 0)
 		r = sql_each_application(&store->sql, load_app, store);
-	if (r == 0)
-		r = begin_run(store);
-	if (r == 0 && stat(store->path, &st) < 0)
-		r = -errno;
-	if (r == 0)
-		store->inode = st.st_ino;
-	return r;
+	if (r == 0 && writable)
+		r = write_begin(store);
+	store->begun = r == 0 && writable;
+	if (store->begun || is_for_good(r))
+		return r;
+	store->event_ceiling = store->event_number;
+	if (found->last_clean)
+		use_none_reserved(store);
+	return 0;
 }
 
 static int replace(struct store *store)
@@ -323,6 +395,7 @@ static void destroy(struct store **of)
 	pthread_mutex_destroy(&store->lock);
 	free(store->path);
 	free(store->instance);
+	free(store->scratch);
 	free(store->set_aside);
 	free(store->why);
 	free(store);
@@ -360,9 +433,10 @@ static struct store *create(const struct store_options *options)
 	store->user = options->user;
 	store->path = strdup(options->path);
 	store->instance = strdup(options->instance);
+	store->scratch = strdup(options->scratch);
 	snprintf(store->identity.boot_id, sizeof store->identity.boot_id, "%s", options->boot_id);
 	store->identity.started_at = store_now();
-	if (store->path && store->instance)
+	if (store->path && store->instance && store->scratch)
 		return store;
 	destroy(&store);
 	return NULL;
@@ -387,6 +461,7 @@ int store_open(struct store **out, const struct store_options *options, struct s
 	what.last_boot_id = store->last_boot_id[0] ? store->last_boot_id : NULL;
 	what.set_aside = store->set_aside;
 	what.why = store->why;
+	what.unwritable = !store->begun;
 	what.runs = store->identity.run;
 	what.unclean_runs = store->identity.unclean;
 	*found = what;

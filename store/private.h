@@ -91,7 +91,7 @@ struct identity {
 
 struct store {
 	/* set by store_open() */
-	char *path, *instance, *set_aside, *why;
+	char *path, *instance, *scratch, *set_aside, *why;
 	char last_boot_id[40];
 	struct identity identity;
 	void (*wake)(void *user);
@@ -110,6 +110,7 @@ struct store {
 
 	/* the writer's, and before store_start() and in store_close() the caller's */
 	struct sql sql;
+	bool begun;                    /* this run is durable, and all may be written */
 	uint64_t inode;                /* of the database file */
 	unsigned events_since_prune;
 
@@ -119,7 +120,6 @@ struct store {
 	bool stopping, kicked, broken;
 	unsigned keep_events, keep_incarnations;
 	bool keep_changed;             /* so that all is to be looked at again */
-	char broken_why[160];
 	struct store_app *all;
 	struct store_app *dirty, **dirty_tail;
 	struct store_app *done, **done_tail;
@@ -156,11 +156,18 @@ struct ending {
 void *store_writer_main(void *store);
 int store_commit(struct store *store, const struct ending *ending);
 void *store_check_main(void *store);
+/* Any thread: the file of this generation is corrupt; the writer rebuilds it. */
+void store_found_broken(struct store *store, uint64_t generation, const char *why);
 
 /* reader.c */
 void *store_reader_main(void *store);
 void store_answer(struct store *store);   /* loop's: calls the functions of finished reads */
 void store_forget_reads(struct store *store);
+
+/* open_to_read.c: opens it read-only as it is where that works, else a private copy of it and its WAL in the
+ * directory `scratch` (NULL: one of its own in $TMPDIR), unlinked as soon as it is open. Nothing is prepared.
+ * 1: a copy, 0, -ENODATA: there is nothing in it yet, -EINVAL: of another version, or negative errno. */
+int store_open_to_read(struct sql *out, const char *path, const char *scratch);
 
 /* rebuild.c: a broken database is replaced in steps that a kill cannot make worse. */
 /* Finishes a replacement that was begun and interrupted. 1, 0 if there was none, or negative errno. */
@@ -171,5 +178,9 @@ int store_rebuild_begin(struct sql *out, const char *path, sqlite3 *from);
 /* Commits, closes it, and puts it where the broken one is, which is set aside. */
 int store_rebuild_finish(struct sql *fresh, const char *path, char *aside, size_t size);
 
+/* open.c: opens the database that is there or a new one, migrates and prepares. 1: it is new. */
+int store_open_to_write(struct store *store);
+/* Once more, after a start that could not write: this run is made durable before anything else is. */
+int store_begin(struct store *store);
 int store_write_identity(struct sql *into, const struct store *store);
 #endif

@@ -61,8 +61,42 @@ static int ask(struct sql *sql, struct read *read)
 	return sql_page_events(sql, read->app, read->before, read->limit, &read->page);
 }
 
-/* generation: of the file that `sql` has open. */
-static int answer(struct store *store, struct sql *sql, uint64_t *generation, struct read *read)
+/* What the reader has open. */
+struct opened {
+	struct sql sql;
+	uint64_t generation;   /* of the file */
+	bool copied;
+};
+
+static int open_again(struct store *store, struct opened *opened)
+{
+	int r = store_open_to_read(&opened->sql, store->path, store->scratch);
+
+	opened->copied = r == 1;
+	if (r >= 0)
+		r = sql_prepare(&opened->sql, SQL_FOR_READING);
+	if (r < 0)
+		sql_forget(&opened->sql);
+	return r;
+}
+
+static int ask_interruptibly(struct store *store, struct sql *sql, struct read *read)
+{
+	bool stopping;
+	int r;
+
+	pthread_mutex_lock(&store->lock);
+	stopping = store->stopping;
+	store->interruptible_read = stopping ? NULL : sql->db;
+	pthread_mutex_unlock(&store->lock);
+	r = stopping ? -ECANCELED : ask(sql, read);
+	pthread_mutex_lock(&store->lock);
+	store->interruptible_read = NULL;
+	pthread_mutex_unlock(&store->lock);
+	return r;
+}
+
+static int answer(struct store *store, struct opened *opened, struct read *read)
 {
 	uint64_t current;
 	int r = 0;
@@ -70,30 +104,17 @@ static int answer(struct store *store, struct sql *sql, uint64_t *generation, st
 	pthread_mutex_lock(&store->lock);
 	await_commit(store, read);
 	current = store->generation;
-	store->interruptible_read = NULL;
 	pthread_mutex_unlock(&store->lock);
-	if (sql->db && *generation != current)
-		sql_forget(sql);
-	if (!sql->db) {
-		r = sql_open(sql, store->path, SQL_FOR_READING);
-		if (r == 0)
-			r = sql_prepare(sql, SQL_FOR_READING);
-		if (r < 0)
-			sql_forget(sql);
-		*generation = current;
-	}
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&store->lock);
-	store->interruptible_read = store->stopping ? NULL : sql->db;
-	r = store->stopping ? -ECANCELED : 0;
-	pthread_mutex_unlock(&store->lock);
+	if (opened->generation != current)
+		sql_forget(&opened->sql);
+	opened->generation = current;
+	if (!opened->sql.db)
+		r = open_again(store, opened);
 	if (r == 0)
-		r = ask(sql, read);
-	pthread_mutex_lock(&store->lock);
-	store->interruptible_read = NULL;
-	pthread_mutex_unlock(&store->lock);
-	return r;
+		r = ask_interruptibly(store, &opened->sql, read);
+	if (r == -EUCLEAN && !opened->copied)
+		store_found_broken(store, current, "a page that a report needs cannot be read");
+	return r == -ENOENT || r == -ENODATA ? 0 : r;   /* none is there yet: nor is any row */
 }
 
 /* With the lock held. */
@@ -111,8 +132,7 @@ static bool hand_back(struct store *store, struct read *read)
 void *store_reader_main(void *user)
 {
 	struct store *store = user;
-	struct sql sql = { 0 };
-	uint64_t generation = 0;
+	struct opened opened = { 0 };
 	struct read *read;
 	bool wanted;
 
@@ -125,7 +145,7 @@ void *store_reader_main(void *user)
 		}
 		store->reading_now = read;
 		pthread_mutex_unlock(&store->lock);
-		read->r = answer(store, &sql, &generation, read);
+		read->r = answer(store, &opened, read);
 		pthread_mutex_lock(&store->lock);
 		wanted = hand_back(store, read);
 		pthread_mutex_unlock(&store->lock);
@@ -136,7 +156,7 @@ void *store_reader_main(void *user)
 		pthread_mutex_lock(&store->lock);
 	}
 	pthread_mutex_unlock(&store->lock);
-	sql_forget(&sql);
+	sql_forget(&opened.sql);
 	return NULL;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define COLUMN(name) ", " #name
 #define MARK(name) ", ?"
@@ -94,6 +95,14 @@ static int system_errno(sqlite3 *db)
 	return error > 0 ? error : EIO;
 }
 
+/* SQLite opens what may not be written for reading, and no more says why. */
+static int read_only_errno(sqlite3 *db)
+{
+	const char *path = db ? sqlite3_db_filename(db, "main") : NULL;
+
+	return path && *path && access(path, W_OK) < 0 ? errno : EROFS;
+}
+
 int sql_errno(sqlite3 *db, int rc)
 {
 	switch (rc & 0xff) {
@@ -103,7 +112,7 @@ int sql_errno(sqlite3 *db, int rc)
 	case SQLITE_FULL:
 		return -ENOSPC;
 	case SQLITE_READONLY:
-		return -EROFS;
+		return -read_only_errno(db);
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		return -EBUSY;

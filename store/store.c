@@ -335,6 +335,14 @@ uint32_t store_app_durable_through(const struct store_app *app)
 	return through;
 }
 
+/* Before the threads run: they begin with that. */
+static int met(struct store *store, int r)
+{
+	if (r == -EUCLEAN)
+		store_found_broken(store, store->generation, "a page that a start needs cannot be read");
+	return r;
+}
+
 int store_restarts_since(struct store *store, int64_t since, store_restart_fn *fn, void *user)
 {
 	struct store_app *app;
@@ -355,7 +363,7 @@ int store_restarts_since(struct store *store, int64_t since, store_restart_fn *f
 			   sqlite3_column_int64(stmt, 2),
 			   (const char *)sqlite3_column_text(stmt, 3), user);
 	}
-	return r;
+	return met(store, r);
 }
 
 int store_last_incarnation(struct store *store, const char *app, struct store_incarnation *out)
@@ -366,7 +374,7 @@ int store_last_incarnation(struct store *store, const char *app, struct store_in
 	sql_page_free(&store->last_page);
 	r = sql_page_incarnations(&store->sql, app, 0, 1, &store->last_page);
 	if (r < 0 || !store->last_page.count)
-		return r;
+		return met(store, r);
 	*out = store->last_page.incarnations[0];
 	return 1;
 }
@@ -385,7 +393,7 @@ int store_last_ended(struct store *store, const char *app, struct store_incarnat
 			*out = store->last_page.incarnations[i];
 			return 1;
 		}
-	return r;
+	return met(store, r);
 }
 
 /* ---- events ---- */

@@ -36,6 +36,7 @@ enum store_total { STORE_TOTALS(STORE_TOTAL_ID) STORE_TOTALS_COUNT };
 struct store_options {
 	const char *path;              /* of the database file; its directory exists */
 	const char *instance;          /* name, for the record */
+	const char *scratch;           /* directory (in memory) for a copy, should it not be readable as it is */
 	const char *boot_id;           /* of the running kernel, 36 characters */
 	const char *uuid;              /* adopted if the database is new or lost; NULL: make one */
 	unsigned keep_events;          /* pruned to about this many, the newest kept */
@@ -52,6 +53,7 @@ struct store_found {
 	const char *set_aside;     /* path to which a corrupt database was moved; NULL: none was */
 	const char *why;           /* set aside; NULL otherwise */
 	bool created;              /* the database is new, or was lost */
+	bool unwritable;           /* for now: nothing of this run is durable */
 	bool last_clean;           /* the run before ended clean (true if there was none) */
 	uint64_t runs;             /* of the supervisor, this one counted */
 	uint64_t unclean_runs;
@@ -59,10 +61,13 @@ struct store_found {
 
 /* Opens, migrates, begins a run of the supervisor and loads every application; a corrupt database
  * is set aside under a dated name, salvaged as far as it can be read, and made anew. Durable when it
- * returns. Blocks on the disk: before the loop turns. No thread runs before store_start().
+ * returns, but for one that cannot be written: that is loaded as it is (nothing, where there is none), and
+ * the run begins with the first commit that goes through. Until then no epoch counts as reserved if the
+ * run before ended clean: what that reserved was not used, and nothing durable would tell that it is (I2).
+ * Blocks on the disk: before the loop turns. No thread runs before store_start().
  *   -EINVAL      made by a newer version of the schema
  *   -EREMOTEIO   on a network file system: locks and WAL do not work there
- *   other        cannot be opened, made or written */
+ *   other        cannot be read, or is corrupt and cannot be made anew */
 int store_open(struct store **out, const struct store_options *options, struct store_found *found);
 
 /* Starts the writer and the reader thread (all signals blocked in them). store_check() has quick_check
@@ -208,7 +213,9 @@ struct store_health {
 	char text[160];            /* of the last failure, for people; "" */
 	uint64_t commits;
 	uint64_t events_dropped;
-	char set_aside[256];       /* by a check while running; "" */
+	bool rebuilt;              /* while running, from what was in memory and what could be read: */
+	char set_aside[256];       /* of a corrupt one; "": it was not there any more */
+	char set_aside_why[160];
 };
 void store_health(struct store *store, struct store_health *out);
 

@@ -3,13 +3,8 @@
 #include "store/private.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 struct store_view {
 	struct sql sql;
@@ -47,13 +42,8 @@ static int look_at_run(struct sql *sql, struct store_view_info *info)
 
 static int look(struct sql *sql, struct store_view_info *info)
 {
-	int64_t version = 0;
-	int r = sql_version(sql->db, &version);
+	int r = sql_prepare(sql, SQL_FOR_READING);
 
-	if (r == 0 && version != SQL_SCHEMA_VERSION)
-		r = -EINVAL;
-	if (r == 0)
-		r = sql_prepare(sql, SQL_FOR_READING);
 	if (r == 0)
 		r = look_up(sql, "uuid", info->uuid, sizeof info->uuid);
 	if (r == 0)
@@ -61,122 +51,12 @@ static int look(struct sql *sql, struct store_view_info *info)
 	return r < 0 ? r : look_at_run(sql, info);
 }
 
-/* ---- a private copy ---- */
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
-
-static int copy_bytes(int from, int to)
-{
-	char buffer[16384], *at;
-	ssize_t got, put;
-
-	while ((got = read(from, buffer, sizeof buffer)) > 0)
-		for (at = buffer; got; at += put, got -= put) {
-			put = write(to, at, (size_t)got);
-			if (put < 0)
-				return -errno;
-		}
-	return got < 0 ? -errno : 0;
-}
-
-static int copy_file(const char *from, const char *to)
-{
-	CLEANUP(close_fd) int source = open(from, O_RDONLY | O_CLOEXEC);
-	CLEANUP(close_fd) int target = -1;
-
-	if (source < 0)
-		return -errno;
-	target = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (target < 0)
-		return -errno;
-	return copy_bytes(source, target);
-}
-
-static int copy_both(const char *path, const char *copy)
-{
-	char wal[PATH_MAX], wal_copy[PATH_MAX];
-	int r = copy_file(path, copy);
-
-	if (r < 0)
-		return r;
-	if (snprintf(wal, sizeof wal, "%s-wal", path) >= (int)sizeof wal ||
-	    snprintf(wal_copy, sizeof wal_copy, "%s-wal", copy) >= (int)sizeof wal_copy)
-		return -ENAMETOOLONG;
-	r = copy_file(wal, wal_copy);
-	return r == -ENOENT ? 0 : r;
-}
-
-static int open_copy(struct store_view *view, const char *copy, struct store_view_info *info)
-{
-	int rc = sqlite3_open_v2(copy, &view->sql.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
-				 NULL);
-
-	/* Exclusive: no shared memory beside it, so all names can go as soon as it is open. */
-	if (rc == SQLITE_OK)
-		rc = sqlite3_exec(view->sql.db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL);
-	if (rc != SQLITE_OK)
-		return sql_errno(view->sql.db, rc);
-	info->copied = true;
-	return look(&view->sql, info);
-}
-
-static void remove_copy(const char *directory, const char *copy)
-{
-	char wal[PATH_MAX];
-
-	unlink(copy);
-	snprintf(wal, sizeof wal, "%s-wal", copy);
-	unlink(wal);
-	rmdir(directory);
-}
-
-static int view_copy(struct store_view *view, const char *path, struct store_view_info *info)
-{
-	const char *parent = getenv("TMPDIR");
-	char directory[PATH_MAX - 16], copy[PATH_MAX - 8];
-	int r;
-
-	if (!parent || !*parent)
-		parent = "/tmp";
-	if (snprintf(directory, sizeof directory, "%s/epochd-view-XXXXXX", parent) >=
-	    (int)sizeof directory)
-		return -ENAMETOOLONG;
-	if (!mkdtemp(directory))
-		return -errno;
-	snprintf(copy, sizeof copy, "%s/db", directory);
-	r = copy_both(path, copy);
-	if (r == 0)
-		r = open_copy(view, copy, info);
-	remove_copy(directory, copy);
-	return r;
-}
-
-/* ---- the view ---- */
-
 void store_view_close(struct store_view *view)
 {
 	if (!view)
 		return;
 	sql_forget(&view->sql);
 	free(view);
-}
-
-static int open_view(struct store_view *view, const char *path, struct store_view_info *info)
-{
-	int r = sql_open(&view->sql, path, SQL_FOR_READING);
-
-	if (r == 0)
-		r = look(&view->sql, info);
-	if (r == 0 || r == -EINVAL || r == -EUCLEAN || r == -ENOMEM)
-		return r;
-	/* A WAL wants to be recovered and shared memory to be made, which a reader may not. */
-	sql_forget(&view->sql);
-	*info = (struct store_view_info){ 0 };
-	return view_copy(view, path, info);
 }
 
 int store_view_open(struct store_view **out, const char *path, struct store_view_info *info)
@@ -191,7 +71,12 @@ int store_view_open(struct store_view **out, const char *path, struct store_view
 	view = calloc(1, sizeof *view);
 	if (!view)
 		return -ENOMEM;
-	r = open_view(view, path, &what);
+	r = store_open_to_read(&view->sql, path, NULL);
+	what.copied = r == 1;
+	if (r >= 0)
+		r = look(&view->sql, &what);
+	if (r == -ENODATA)
+		r = -EINVAL;
 	if (r < 0) {
 		store_view_close(view);
 		return r;

@@ -322,22 +322,6 @@ static int fill(struct store *store, struct sql *fresh)
 	return r < 0 ? r : rebuild_apps(store, fresh);
 }
 
-static int open_again(struct store *store)
-{
-	struct stat st = { 0 };
-	int r = sql_open(&store->sql, store->path, SQL_FOR_WRITING);
-
-	if (r == 0)
-		r = sql_prepare(&store->sql, SQL_FOR_WRITING);
-	if (r == 0 && stat(store->path, &st) < 0)
-		r = -errno;
-	if (r < 0)
-		sql_forget(&store->sql);
-	else
-		store->inode = st.st_ino;
-	return r;
-}
-
 static int replace(struct store *store, char *aside, size_t size)
 {
 	struct sql fresh = { 0 };
@@ -370,13 +354,18 @@ static int rebuild(struct store *store)
 		r = store_rebuild_resume(store->path, aside, sizeof aside);
 	if (r == 0)
 		r = replace(store, aside, sizeof aside);
-	if (r >= 0)
-		r = open_again(store);
 	if (r < 0)
 		return r;
+	r = store_open_to_write(store);
+	if (r < 0) {
+		sql_forget(&store->sql);
+		return r;
+	}
+	store->begun = true;   /* fill() has told */
 	pthread_mutex_lock(&store->lock);
 	store->broken = false;
 	store->generation++;
+	store->health.rebuilt = true;
 	if (aside[0])
 		snprintf(store->health.set_aside, sizeof store->health.set_aside, "%s", aside);
 	for (app = store->all; app; app = app->next_of_all)
@@ -416,14 +405,32 @@ static void describe(struct store *store, char *text, size_t size, int r)
 		snprintf(text, size, "cannot commit: %s", strerror_r(-r, reason, sizeof reason));
 }
 
+/* A reader has had to do with what could be read until then: it opens it again. */
+static int begin_if_not(struct store *store)
+{
+	int r;
+
+	if (store->begun)
+		return is_in_place(store) ? 0 : -EUCLEAN;
+	r = store_begin(store);
+	if (r == 0) {
+		pthread_mutex_lock(&store->lock);
+		store->generation++;
+		pthread_mutex_unlock(&store->lock);
+	}
+	return r;
+}
+
 static int try(struct store *store, struct flight *flight, const struct ending *ending, char *text,
 	       size_t size)
 {
 	int r = -EUCLEAN;
 
 	text[0] = '\0';
-	if (is_in_place(store) && !is_broken(store)) {
-		r = write_flight(store, flight, ending);
+	if (!is_broken(store)) {
+		r = begin_if_not(store);
+		if (r == 0)
+			r = write_flight(store, flight, ending);
 		if (r < 0)
 			describe(store, text, size, r);
 		sql_rollback(&store->sql);
@@ -431,6 +438,8 @@ static int try(struct store *store, struct flight *flight, const struct ending *
 	if (r != -EUCLEAN)
 		return r;
 	pthread_mutex_lock(&store->lock);
+	if (!store->broken)
+		snprintf(store->health.set_aside_why, sizeof store->health.set_aside_why, "%s", text);
 	store->broken = true;   /* until it is rebuilt, however many attempts that takes */
 	pthread_mutex_unlock(&store->lock);
 	r = rebuild(store);
@@ -614,7 +623,19 @@ void *store_writer_main(void *user)
 	return NULL;
 }
 
-/* ---- quick_check ---- */
+/* ---- found by others ---- */
+
+void store_found_broken(struct store *store, uint64_t generation, const char *why)
+{
+	pthread_mutex_lock(&store->lock);
+	if (store->generation == generation) {   /* otherwise it is another file by now */
+		store->broken = true;
+		store->kicked = true;
+		snprintf(store->health.set_aside_why, sizeof store->health.set_aside_why, "%s", why);
+		pthread_cond_signal(&store->work);
+	}
+	pthread_mutex_unlock(&store->lock);
+}
 
 /* Empty if the database is sound, or if that could not be found out. */
 static void quick_check(struct store *store, sqlite3 *db, char *why, size_t size)
@@ -645,9 +666,14 @@ void *store_check_main(void *user)
 {
 	struct store *store = user;
 	struct sql sql = { 0 };
-	char why[sizeof store->broken_why];
-	int r = sql_open(&sql, store->path, SQL_FOR_READING);
+	char why[sizeof store->health.set_aside_why];
+	uint64_t generation;
+	int r;
 
+	pthread_mutex_lock(&store->lock);
+	generation = store->generation;
+	pthread_mutex_unlock(&store->lock);
+	r = sql_open(&sql, store->path, SQL_FOR_READING);
 	why[0] = '\0';
 	if (r == 0)
 		quick_check(store, sql.db, why, sizeof why);
@@ -656,11 +682,6 @@ void *store_check_main(void *user)
 	sql_forget(&sql);
 	if (!why[0])
 		return NULL;
-	pthread_mutex_lock(&store->lock);
-	store->broken = true;
-	store->kicked = true;
-	snprintf(store->broken_why, sizeof store->broken_why, "%s", why);
-	pthread_cond_signal(&store->work);
-	pthread_mutex_unlock(&store->lock);
+	store_found_broken(store, generation, why);
 	return NULL;
 }

@@ -328,8 +328,8 @@ void app_committed(struct app *app)
 
 void app_store_failing(struct app *app)
 {
-	if (app->awaits_epochs && app->state == APP_STOPPED)
-		app_move(app, APP_HELD, "no epoch is durable: the store cannot be written");
+	if (app->awaits_epochs && (app->state == APP_STOPPED || app->state == APP_HELD))
+		app_say_held(app);
 }
 
 struct incarnation_id app_incarnation(const struct app *app)

@@ -126,6 +126,7 @@ struct leftovers app_leftovers(const struct app *app);
 uint64_t app_post(struct app *app, const char *event, const char *reason);
 
 /* app_start.c */
+void app_say_held(struct app *app);   /* for want of a durable epoch, with what the store says */
 void app_try_start(struct app *app);
 void app_spawn(struct app *app);             /* the incarnation that the spawn word names */
 void app_watch_process(struct app *app);     /* its pidfd, in `pidfd` */

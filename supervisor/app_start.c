@@ -333,17 +333,22 @@ static void begin(struct app *app, enum ep_cause cause, const char *token)
 	FAULT(redo_cleared);
 }
 
-/* Without a committed reservation nothing is started (I1). */
-static void hold(struct app *app)
+void app_say_held(struct app *app)
 {
 	struct store_health health;
 
-	app->awaits_epochs = true;
 	store_health(app->epochd->store, &health);
 	/* The very first epochs come with the first commit: that is not worth a state of its own. */
 	if (app->epoch || !health.writable)
 		app_move(app, APP_HELD, "every epoch reserved is used, the next is not durable yet%s%s",
 			 health.writable ? "" : ": ", health.writable ? "" : health.text);
+}
+
+/* Without a committed reservation nothing is started (I1). */
+static void hold(struct app *app)
+{
+	app->awaits_epochs = true;
+	app_say_held(app);
 	app_save(app);
 }
 

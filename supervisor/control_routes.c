@@ -164,6 +164,9 @@ static void store_failed(struct request *request, int r)
 	if (r == -EBUSY)
 		answer_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE,
 			       "too many reads wait for the disk already: try again later");
+	else if (r == -EUCLEAN)
+		answer_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE,
+			       "the database is corrupt and is being rebuilt: try again later");
 	else
 		answer_problem(request, MHD_HTTP_INTERNAL_SERVER_ERROR,
 			       "the database cannot be read: %s", strerror(-r));

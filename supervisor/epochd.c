@@ -116,9 +116,12 @@ static void look_at_store(struct epochd *epochd)
 	struct store_health health;
 
 	store_health(epochd->store, &health);
-	if (health.set_aside[0])
-		epochd_warn(epochd, "store_set_aside", "the database was corrupt: set aside as %s and "
-			    "rebuilt", health.set_aside);
+	if (health.rebuilt && !health.set_aside[0])
+		epochd_warn(epochd, "store_lost", "the database in %s was removed: made anew from memory, "
+			    "without its history", epochd->state_dir);
+	else if (health.rebuilt)
+		epochd_warn(epochd, "store_lost", "the database was corrupt (%s): set aside as %s and "
+			    "rebuilt", health.set_aside_why, health.set_aside);
 	if (health.writable) {
 		epochd_unwarn(epochd, "store_unwritable");
 		return;
@@ -331,23 +334,36 @@ static int make_paths(struct epochd *epochd, const struct epochd_options *option
 	return epochd->runtime_dir && epochd->segment_dir ? 0 : -ENOMEM;
 }
 
-static bool can_write(const char *directory)
+static int use_runtime_for_state(struct epochd *epochd)
 {
-	return directory && directory_make(directory, 0700) == 0 && access(directory, W_OK) == 0;
-}
-
-static int choose_state_dir(struct epochd *epochd)
-{
-	if (can_write(epochd->state_dir))
-		return 0;
-	if (!epochd->run_mode)
-		return log_error(-EACCES, "state directory %s: choose another with --state-dir",
-				 epochd->state_dir);
 	log_error(0, "no writable state directory: epochs last as long as %s does",
 		  epochd->runtime_dir);
 	free(epochd->state_dir);
 	epochd->state_dir = strdup(epochd->runtime_dir);
 	return epochd->state_dir ? 0 : -ENOMEM;
+}
+
+static bool has_database(const char *directory)
+{
+	char path[4200];
+
+	snprintf(path, sizeof path, "%s/epochd.db", directory);
+	return access(path, R_OK) == 0;
+}
+
+/* One that cannot be written now but was does: the store says so, and loads what is there. */
+static int choose_state_dir(struct epochd *epochd)
+{
+	int r = epochd->state_dir ? directory_make(epochd->state_dir, 0700) : -ENOENT;
+
+	if (r == 0 && access(epochd->state_dir, W_OK) < 0)
+		r = -errno;
+	if (r < 0 && epochd->run_mode)
+		return use_runtime_for_state(epochd);
+	if (r < 0 && r != -EPERM && has_database(epochd->state_dir))
+		return 0;
+	return r < 0 ? log_error(r, "state directory %s: choose another with --state-dir",
+				 epochd->state_dir) : 0;
 }
 
 static int make_directories(struct epochd *epochd)
@@ -394,12 +410,12 @@ static void raise_fd_limit(struct epochd *epochd)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static int open_store(struct epochd *epochd, struct found_at_start *at_start)
+static int open_database(struct epochd *epochd, struct store_found *found)
 {
 	char path[4200], uuid[40] = "";
-	struct store_found found;
 	struct store_options options = {
-		.path = path, .instance = epochd->config->instance, .boot_id = epochd->boot_id,
+		.path = path, .scratch = epochd->segment_dir, .instance = epochd->config->instance,
+		.boot_id = epochd->boot_id,
 		.keep_events = epochd->config->keep_events,
 		.keep_incarnations = epochd->config->keep_incarnations,
 		.wake = wake, .committed = on_committed, .user = epochd,
@@ -409,18 +425,45 @@ static int open_store(struct epochd *epochd, struct found_at_start *at_start)
 	snprintf(path, sizeof path, "%s/epochd.db", epochd->state_dir);
 	if (ledger_peek(epochd->segments, uuid) > 0)
 		options.uuid = uuid;
-	r = store_open(&epochd->store, &options, &found);
+	r = store_open(&epochd->store, &options, found);
 	if (r == -EINVAL)
 		return log_error(0, "%s: made by a newer epochd: use that one", path), r;
 	if (r == -EREMOTEIO)
 		return log_error(0, "%s: is on a network file system, where locks do not hold: choose "
 				 "another --state-dir", path), r;
+	return r < 0 ? log_error(r, "%s: cannot be opened", path) : 0;
+}
+
+/* `epochd run` has promised nobody that its epochs outlive it: better than to wait for the disk. */
+static bool may_do_without(const struct epochd *epochd, const struct store_found *found)
+{
+	return epochd->run_mode && found->created && found->unwritable &&
+	       strcmp(epochd->state_dir, epochd->runtime_dir) != 0;
+}
+
+static int open_store(struct epochd *epochd, struct found_at_start *at_start)
+{
+	struct store_found found;
+	int r = open_database(epochd, &found);
+
+	if (r == 0 && may_do_without(epochd, &found)) {
+		store_close(STEAL(epochd->store), false);
+		r = use_runtime_for_state(epochd);
+		if (r == 0)
+			r = open_database(epochd, &found);
+	}
 	if (r < 0)
-		return log_error(r, "%s: cannot be opened", path);
+		return r;
 	FAULT(store_opened);
 	if (found.set_aside)
-		log_error(0, "%s: was corrupt (%s): set aside as %s and rebuilt", path, found.why,
-			  found.set_aside);
+		snprintf(epochd->store_news, sizeof epochd->store_news,
+			 "the database was corrupt (%s): set aside as %s and rebuilt", found.why,
+			 found.set_aside);
+	else if (found.created && at_start->highest)
+		snprintf(epochd->store_news, sizeof epochd->store_news,
+			 "there was no database in %s, though applications have run: epochs go on above "
+			 "%u, and what was counted is known as far as the segments tell",
+			 epochd->state_dir, at_start->highest);
 	snprintf(epochd->uuid, sizeof epochd->uuid, "%s", found.uuid);
 	epochd->runs = found.runs;
 	epochd->unclean_runs = found.unclean_runs;
@@ -531,7 +574,7 @@ static int start(struct epochd *epochd, const struct epochd_options *options)
 	at_start.highest = recovery_highest(epochd->segments);
 	init_watchers(epochd);
 	r = open_store(epochd, &at_start);
-	epochd->untouched = r == 0 && at_start.clean;
+	epochd->untouched = r < 0 || at_start.clean;
 	if (r == 0)
 		r = open_ledger(epochd, &at_start);
 	if (r == 0)
@@ -551,6 +594,8 @@ static void go_on(struct epochd *epochd)
 {
 	epochd->untouched = false;
 	events_post(epochd->events, NULL, 0, "started", NULL);
+	if (epochd->store_news[0])
+		epochd_warn(epochd, "store_lost", "%s", epochd->store_news);
 	if (!cgroups_path(epochd->cgroups) && !epochd->run_mode)
 		epochd_warn(epochd, "no_cgroup", "no writable cgroup2: what an application leaves "
 			    "behind is found by session, group and token: best effort");

@@ -43,6 +43,7 @@ struct epochd {
 	char uuid[40];
 	int64_t started_at;             /* CLOCK_REALTIME, ns */
 	uint64_t runs, unclean_runs, segments_cleaned;
+	char store_news[768];           /* what a start found lost or broken, to be told; "" */
 	uint32_t highest_lost;          /* the store was lost: epochs up to here may be used (I2) */
 
 	struct kernel *kernel;          /* what this kernel can do */

@@ -126,8 +126,12 @@ static int lock_file(int fd, const char *directory)
 			break;
 		wait_a_little();
 	}
-	log_error(0, "directory %s: epochd with pid %ld holds it already: another one beside it needs "
-		  "another --instance", directory, holder);
+	if (holder)
+		log_error(0, "directory %s: epochd with pid %ld holds it already: another one beside it "
+			  "needs another --instance", directory, holder);
+	else   /* there was no room to say so */
+		log_error(0, "directory %s: another epochd holds it already: one beside it needs another "
+			  "--instance", directory);
 	return -EBUSY;
 }
 
@@ -140,16 +144,33 @@ static bool is_still_there(int fd, const char *path)
 	       held.st_dev == named.st_dev;
 }
 
+/* Where no file can be made or written (the disk is full, or read-only), the one that is there, or the
+ * directory itself, is locked as well. */
+static int open_lock(const char **path, const char *directory)
+{
+	int fd = open(*path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644), error = errno;
+
+	if (fd < 0)
+		fd = open(*path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT) {
+		fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		*path = directory;
+	}
+	return fd < 0 ? log_error(-error, "directory %s: cannot make its lock file", directory) : fd;
+}
+
 static int open_locked(int *out, const char *directory, const char *path)
 {
 	int fd, r;
 
 	do {
-		fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
+		const char *locked = path;
+
+		fd = open_lock(&locked, directory);
 		if (fd < 0)
-			return log_error(-errno, "directory %s: cannot make its lock file", directory);
+			return fd;
 		r = lock_file(fd, directory);
-		if (r == 0 && is_still_there(fd, path)) {
+		if (r == 0 && is_still_there(fd, locked)) {
 			*out = fd;
 			return 0;
 		}
@@ -158,18 +179,26 @@ static int open_locked(int *out, const char *directory, const char *path)
 	return r;
 }
 
+static void name_us(int fd, const char *directory)
+{
+	char text[32];
+	int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)length, 0) != length)
+		log_notice(0, "directory %s: its lock file cannot be written, and does not name us",
+			   directory);
+}
+
 static int take(int *out, const char *directory)
 {
-	char path[4200], text[32];
-	int fd = -1, r, length;
+	char path[4200];
+	int fd = -1, r;
 
 	snprintf(path, sizeof path, "%s/.lock", directory);
 	r = open_locked(&fd, directory, path);
 	if (r < 0)
 		return r;
-	length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
-	if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t)length, 0) != length)
-		log_error(-errno, "directory %s: its lock does not name us", directory);
+	name_us(fd, directory);
 	*out = fd;
 	return 0;
 }

@@ -13,7 +13,7 @@ application "a" {
 }
 application "b" { command = { "/bin/sleep", "3600" } }
 END
-export EPOCHD_WRITE_ERRNO=$enospc EPOCHD_FAULT_FILE=$dir/full
+export EPOCHD_WRITE_ERRNO=$enospc EPOCHD_FAULT_FILE=$dir/full EPOCHD_FAULT_UNDER=$state
 
 warned()
 {
@@ -52,14 +52,49 @@ await a up $((last + 1))
 await_that "the end of the warning" not_warned
 check_counts a "$dir/a"
 
-# A supervisor killed while the disk is full: the epochs used since are known to the next one (I2, I8).
+# A supervisor killed while the disk is full: the epochs used since are known to the next one (I2, I8), which
+# starts all the same and goes on as the one before did.
 : >"$dir/full"
 kill -s KILL "$(stat_of a .pid)"
 await a up $((last + 2))
 kill_epochd
-rm "$dir/full"
 LD_PRELOAD=$shim start_epochd
 await a up $((last + 2))
+await_that "the warning" warned
+expect_stat b .pid "$b"
+check_counts a "$dir/a"
+await_that "a to be held" held
+last=$(last_epoch_in "$dir/a")
+check_epochs_in "$dir/a"
+rm "$dir/full"
+await a up $((last + 1))
+await_that "the end of the warning" not_warned
 check_counts a "$dir/a"
 stop_epochd
 expect_eq "$(stored a .restarts.total)" $(($(starts_in "$dir/a") - 1)) "restarts in the store"
+expect_eq "$("$epochctl" --db "$state/$instance/epochd.db" stats --json | jq .supervisor.runs)" 2 "runs"
+
+# After a clean end none of what was reserved is used before this run is durable; nor is any where nothing ever was.
+begin_held()   # EPOCH: of a, when there is room
+{
+	: >"$dir/full"
+	LD_PRELOAD=$shim start_epochd
+	await a held
+	expect_match "$(stat_of a .reason)" 'No space left on device'
+	rm "$dir/full"
+	await a up "$1"
+	await b up
+	stop_epochd
+}
+begin_held $((last + 2))
+rm -r "${state:?}/$instance"
+begin_held 1
+
+# For `epochd run` there is the runtime directory instead.
+rm -r "${state:?}/$instance"
+: >"$dir/full"
+said=$(LD_PRELOAD=$shim timeout 60 "$epochd" run --name "$instance" --runtime-dir "$runtime" --state-dir "$state" -- \
+	echo it ran 2>"$dir/err") || fail "epochd run ended with status $?"
+expect_eq "$said" "it ran" "the output of what is run"
+expect_match "$(cat "$dir/err")" 'no writable state directory: epochs last as long as'
+[ ! -e "/dev/shm/epochd-$(id -u)-$instance" ] || fail "epochd run left its segment directory"

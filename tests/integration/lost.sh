@@ -28,8 +28,17 @@ is_up_once_more()
 	is_at a up "" && [ "$(starts_in "$dir/a")" -gt "$1" ]
 }
 
+# told_of_loss PATTERN
+told_of_loss()
+{
+	expect_match "$(api /v1/stats | jq -r '.supervisor.warnings[] | select(.code == "store_lost").text')" "$1"
+	expect_eq "$(api '/v1/events?limit=1000' | jq '[.events[] | select(.event == "store_lost")] | length > 0')" \
+		true "an event store_lost"
+}
+
 start_epochd
 await a up 1
+expect_eq "$(api /v1/stats | jq -c '[.supervisor.warnings[].code | select(. == "store_lost")]')" '[]' "losses"
 await_starts "$dir/a" 1
 crash_once
 crash_once
@@ -44,6 +53,7 @@ start_epochd
 await a up 3
 expect_stat a .pid "$process"
 expect_eq "$(uuid)" "$first" "UUID after the loss of the database"
+told_of_loss 'there was no database'
 expect_stat a .restarts.crashed 2
 crash_once
 check_counts a "$dir/a"
@@ -56,6 +66,7 @@ head -c 4096 /dev/urandom | dd of="$db" conv=notrunc status=none
 start_epochd
 await a up 4
 expect_eq "$(uuid)" "$first" "UUID after the corruption of the database"
+told_of_loss 'corrupt .*set aside as '
 find "$state/$instance" -name 'epochd.db?*' | grep -qvE -- '-(wal|shm)$' || fail "nothing was set aside"
 crash_once
 check_counts a "$dir/a"

@@ -6,6 +6,7 @@
  *   EPOCHD_FSYNC_GATE=FILE   they do not return while FILE exists; the first to wait makes FILE.reached
  *   EPOCHD_WRITE_ERRNO=N     writing, truncating and syncing fail with that errno ...
  *   EPOCHD_FAULT_FILE=FILE   ... while FILE exists (without it: never)
+ *   EPOCHD_FAULT_UNDER=PATH  ... and only below that
  *   EPOCHD_FS_TYPE=N         statfs says that every file system is of this type */
 #include <config.h>
 
@@ -27,6 +28,7 @@
 
 static int is_database(int fd)
 {
+	const char *under = getenv("EPOCHD_FAULT_UNDER");
 	char link[64], path[PATH_MAX];
 	ssize_t length;
 
@@ -35,7 +37,7 @@ static int is_database(int fd)
 	if (length < 0)
 		return 0;
 	path[length] = '\0';
-	return strstr(path, "epochd.db") != NULL;
+	return strstr(path, "epochd.db") && (!under || strncmp(path, under, strlen(under)) == 0);
 }
 
 static void sleep_ms(long ms)

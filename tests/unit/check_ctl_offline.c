@@ -44,7 +44,7 @@ static void put(struct store *store, const char *name, const struct store_state 
 static void write_database(void)
 {
 	const struct store_options options = {
-		.path = database, .instance = "here", .boot_id = "6f1e", .uuid = "0b7c",
+		.path = database, .scratch = directory, .instance = "here", .boot_id = "6f1e", .uuid = "0b7c",
 		.keep_events = 1000, .keep_incarnations = 1000, .wake = nothing,
 		.committed = no_commit,
 	};

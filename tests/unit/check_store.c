@@ -54,7 +54,7 @@ static void setup(void)
 	snprintf(fault, sizeof fault, "%s/fault", directory);
 	snprintf(gate, sizeof gate, "%s/gate", directory);
 	ck_assert_int_eq(pipe2(wake_pipe, O_NONBLOCK | O_CLOEXEC), 0);
-	options = (struct store_options){ .path = database, .instance = "test", .boot_id = BOOT_1,
+	options = (struct store_options){ .path = database, .scratch = directory, .instance = "test", .boot_id = BOOT_1,
 					  .keep_events = 1000, .keep_incarnations = 1000,
 					  .wake = on_wake, .committed = on_committed };
 	commits_seen = 0;
@@ -979,13 +979,89 @@ START_TEST(closing_on_a_disk_that_fails_says_so_and_what_was_durable_stays)
 }
 END_TEST
 
+/* Nothing is reserved, so nothing may run; that comes with the first commit that goes through. */
+START_TEST(a_new_database_on_a_full_disk_is_made_when_there_is_room)
+{
+	struct store *store;
+	struct store_app *app;
+
+	touch(fault);
+	store = start();
+	ck_assert(found.created && found.unwritable && found.last_clean);
+	app = get(store, "kv");
+	reserve(app, 0, 16);
+	incarnation(app, 1);
+	while (health(store).writable)
+		turn(store);
+	ck_assert_int_eq(health(store).error, ENOSPC);
+	read_incarnations(store, "kv", 0, 10);
+	ck_assert_int_eq(answer.r, 0);
+	ck_assert_uint_eq(answer.count, 0);
+	unlink(fault);
+	await_reserved(store, app, 16);
+	read_incarnations(store, "kv", 0, 10);
+	ck_assert_uint_eq(answer.count, 1);
+	ck_assert_int_eq(store_close(store, true), 0);
+	store = open_store();
+	ck_assert(!found.created && !found.unwritable && found.last_clean);
+	ck_assert_uint_eq(found.runs, 2);
+	ck_assert_int_eq(store_close(store, true), 0);
+	ck_assert_uint_eq(count_names(".store.copy"), 0);
+}
+END_TEST
+
+/* After a clean end nothing would tell the one after us which of them we used (I2). */
+START_TEST(a_start_that_cannot_write_uses_what_an_unclean_end_had_reserved)
+{
+	bool clean = _i;
+	struct store *store = start();
+	struct store_app *app = get(store, "kv");
+	struct store_incarnation last;
+	uint64_t number, next;
+
+	reserve(app, 3, 16);
+	incarnation(app, 3);
+	number = event(store, "kv", NULL);
+	await_reserved(store, app, 16);
+	ck_assert_int_eq(store_close(store, clean), 0);
+	touch(fault);
+	store = open_store();
+	ck_assert(found.unwritable && !found.created);
+	ck_assert_int_eq(found.last_clean, clean);
+	ck_assert_uint_eq(found.runs, 2);
+	app = get(store, "kv");
+	ck_assert_uint_eq(state_of(app).used, 3);
+	ck_assert_uint_eq(state_of(app).reserved, clean ? 3 : 16);
+	ck_assert_int_eq(store_last_incarnation(store, "kv", &last), 1);
+	ck_assert_uint_eq(last.epoch, 3);
+	ck_assert_int_eq(store_start(store), 0);
+	next = event(store, "kv", NULL);
+	ck_assert_uint_gt(next, number);
+	while (health(store).writable)
+		turn(store);
+	read_incarnations(store, "kv", 0, 10);
+	ck_assert_int_eq(answer.r, 0);
+	ck_assert_uint_eq(answer.count, 1);
+	unlink(fault);
+	reserve(app, 4, 20);
+	await_reserved(store, app, 20);
+	read_events(store, NULL, 0, 10);
+	ck_assert_uint_eq(answer.first, next);
+	ck_assert_int_eq(store_close(store, true), 0);
+	store = open_store();
+	ck_assert(found.last_clean);
+	ck_assert_uint_eq(found.runs, 3);
+	ck_assert_uint_eq(found.unclean_runs, !clean);
+	ck_assert_uint_eq(state_of(get(store, "kv")).reserved, 20);
+	ck_assert_int_eq(store_close(store, true), 0);
+	ck_assert_uint_eq(count_names(".store.copy"), 0);
+}
+END_TEST
+
 START_TEST(what_cannot_be_opened_or_made_is_an_error)
 {
 	struct store *store;
 
-	touch(fault);
-	ck_assert_int_lt(store_open(&store, &options, &found), 0);
-	unlink(fault);
 	options.path = "/proc/nowhere/epochd.db";
 	ck_assert_int_eq(store_open(&store, &options, &found), -ENOENT);
 	ck_assert_int_eq(store_close(NULL, true), 0);
@@ -1175,6 +1251,43 @@ START_TEST(a_page_that_breaks_costs_that_page_only)
 }
 END_TEST
 
+START_TEST(a_report_that_meets_a_broken_page_has_it_rebuilt)
+{
+	struct store *store;
+
+	fill_database();
+	break_event_page();
+	store = start();
+	read_events(store, NULL, 0, 1000);
+	ck_assert_int_eq(answer.r, -EUCLEAN);
+	while (!health(store).set_aside[0])
+		turn(store);
+	ck_assert_str_ne(health(store).set_aside_why, "");
+	read_events(store, NULL, 0, 1000);
+	ck_assert_int_eq(answer.r, 0);
+	ck_assert_uint_gt(answer.count, 200);
+	ck_assert_int_eq(store_close(store, true), 0);
+}
+END_TEST
+
+START_TEST(a_start_that_meets_a_broken_page_has_it_rebuilt)
+{
+	struct store_incarnation last;
+	struct store *store;
+
+	fill_database();
+	overwrite(database, root_page("incarnation"), 4096);
+	store = open_store();
+	ck_assert_ptr_null(found.set_aside);
+	ck_assert_int_eq(store_last_incarnation(store, "kv", &last), -EUCLEAN);
+	ck_assert_int_eq(store_start(store), 0);
+	while (!health(store).set_aside[0])
+		turn(store);
+	ck_assert_int_eq(store_close(store, true), 0);
+	ck_assert_int_eq(ask_number("SELECT count(*) FROM event"), 300);
+}
+END_TEST
+
 START_TEST(a_database_that_is_removed_is_made_again)
 {
 	char path[PATH_MAX];
@@ -1191,8 +1304,10 @@ START_TEST(a_database_that_is_removed_is_made_again)
 	unlink(path);
 	snprintf(path, sizeof path, "%s-shm", database);
 	unlink(path);
+	ck_assert(!health(store).rebuilt);
 	reserve(app, 302, 410);
 	await_reserved(store, app, 410);
+	ck_assert(health(store).rebuilt && !health(store).set_aside[0]);
 	ck_assert_int_eq(store_close(store, true), 0);
 	store = open_store();
 	ck_assert(!found.created);
@@ -1388,6 +1503,8 @@ static void fill(TCase *tcase)
 	tcase_add_loop_test(tcase, a_disk_that_fails_loses_nothing_and_says_so, 0,
 			    ARRAY_SIZE(errors));
 	tcase_add_test(tcase, closing_on_a_disk_that_fails_says_so_and_what_was_durable_stays);
+	tcase_add_test(tcase, a_new_database_on_a_full_disk_is_made_when_there_is_room);
+	tcase_add_loop_test(tcase, a_start_that_cannot_write_uses_what_an_unclean_end_had_reserved, 0, 2);
 	tcase_add_test(tcase, what_cannot_be_opened_or_made_is_an_error);
 	tcase_add_test(tcase, a_network_file_system_is_refused);
 	tcase_add_test(tcase, a_newer_schema_is_refused_and_left_alone);
@@ -1396,6 +1513,8 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, a_check_while_running_sets_aside_and_rebuilds_from_memory);
 	tcase_add_test(tcase, a_sound_database_passes_its_check);
 	tcase_add_test(tcase, a_page_that_breaks_costs_that_page_only);
+	tcase_add_test(tcase, a_start_that_meets_a_broken_page_has_it_rebuilt);
+	tcase_add_test(tcase, a_report_that_meets_a_broken_page_has_it_rebuilt);
 	tcase_add_test(tcase, a_database_that_is_removed_is_made_again);
 	tcase_add_loop_test(tcase, a_rebuild_that_was_interrupted_is_finished, 0, 2);
 	tcase_add_loop_test(tcase, a_view_shows_what_a_dead_supervisor_left, 0, 2);
