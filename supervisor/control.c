@@ -122,6 +122,7 @@ void park(struct parked *parked)
 		MHD_get_connection_info(parked->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 
 	assert(!parked->link && !control->ending);
+	connection_may_stay(parked->connection);
 	MHD_suspend_connection(parked->connection);
 	parked->next = control->parked;
 	parked->link = &control->parked;
@@ -258,6 +259,10 @@ static enum MHD_Result finish(struct request *request)
 	stop_waiting(request);
 	if (request->parked.gone || !request->response)
 		return MHD_NO;   /* closes the connection */
+	if (request->streams)
+		connection_may_stay(request->parked.connection);
+	else
+		connection_is_awaited(request->parked.connection);
 	result = MHD_queue_response(request->parked.connection, request->status,
 				    request->response);
 	MHD_destroy_response(request->response);   /* MHD has its own reference */
@@ -310,30 +315,11 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
 			 enum MHD_RequestTerminationCode code)
 {
 	(void)cls;
-	(void)connection;
 	(void)code;
 	if (*context)
 		request_free(*context);
 	*context = NULL;
-}
-
-/* Who may not even read is told so, but does not hold a connection for long. */
-static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
-			  enum MHD_ConnectionNotificationCode code)
-{
-	struct listener *listener = cls;
-	const union MHD_ConnectionInfo *info;
-	struct peer peer = { 0 };
-
-	(void)context;
-	if (code != MHD_CONNECTION_NOTIFY_STARTED || listener->tcp)
-		return;
-	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	if (!info || peer_of(&peer, info->connect_fd) < 0 ||
-	    !control_may(listener->control->epochd->config, &peer, geteuid(), MAY_READ))
-		MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
-					  (unsigned)STRANGER_TIMEOUT_S);
-	peer_deinit(&peer);
+	connection_is_awaited(connection);
 }
 
 __attribute__((format(printf, 2, 0)))
@@ -400,6 +386,7 @@ static void listener_free(struct listener *listener)
 	ev_timer_stop(listener->control->epochd->loop, &listener->due);
 	if (listener->daemon)
 		MHD_stop_daemon(listener->daemon);   /* closes the socket */
+	ev_timer_stop(listener->control->epochd->loop, &listener->overdue);
 	free(listener);
 }
 
@@ -425,7 +412,9 @@ static int listener_new(struct listener **out, struct control *control, int fd, 
 	}
 	listener->control = control;
 	listener->tcp = tcp;
+	listener->patience = PATIENCE;
 	ev_timer_init(&listener->due, on_due, 0., 0.);
+	ev_timer_init(&listener->overdue, on_overdue, 0., 0.);
 	listener->daemon = MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
 		on_request, listener,
@@ -433,6 +422,7 @@ static int listener_new(struct listener **out, struct control *control, int fd, 
 		MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)CONNECTION_TIMEOUT_S,
+		MHD_OPTION_PER_IP_CONNECTION_LIMIT, tcp ? (unsigned)PER_ADDRESS_MAX : 0,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, NULL,
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener,
 		MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,

@@ -201,6 +201,7 @@ void follow_events(struct request *request)
 	/* A stream that is silent for a while is not idle. (So nothing may come after it on the same
 	 * connection, which would then never time out.) */
 	MHD_set_connection_option(request->parked.connection, MHD_CONNECTION_OPTION_TIMEOUT, 0u);
+	request->streams = true;
 	answer_response(request, MHD_HTTP_OK, response);
 	answer_header(request, MHD_HTTP_HEADER_CONTENT_TYPE, type);
 	answer_header(request, MHD_HTTP_HEADER_CONNECTION, "close");

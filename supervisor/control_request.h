@@ -15,6 +15,7 @@
 #include <jansson.h>
 #include <microhttpd.h>
 
+#include "supervisor/clock.h"
 #include "supervisor/control_access.h"
 
 struct control;
@@ -27,6 +28,19 @@ struct listener {
 	bool tcp;              /* anyone: health, metrics and stats only */
 	ev_io ready;           /* MHD's epoll fd */
 	ev_timer due;          /* only while MHD has something to do later */
+	struct connection *connections;
+	unsigned guests;       /* of these, whose peers may not act */
+	int64_t patience;      /* ns */
+	ev_timer overdue;      /* only while a connection's due_at is set */
+};
+
+/* Of libmicrohttpd's, what control_connections.c knows. */
+struct connection {
+	struct listener *listener;
+	struct connection *next, **link;
+	int fd;
+	bool guest, stranger;  /* may not act; not even read: what it does moves no deadline */
+	int64_t due_at;        /* is cut off then; CLOCK_MONOTONIC, ns; 0: may stay */
 };
 
 struct parked {
@@ -68,16 +82,22 @@ struct request {
 	uint64_t event;        /* that it caused */
 	unsigned status;
 	struct MHD_Response *response;
+	bool streams;          /* for as long as its client reads */
 	bool is_long;          /* counted in long_lived */
 };
 
 enum {
 	CONNECTIONS_MAX = 64,          /* for each listener; 64 descriptors are kept back elsewhere */
 	LONG_LIVED_MAX = 48,           /* of these may follow or wait, so that others get a word in */
-	CONNECTION_TIMEOUT_S = 30,
-	STRANGER_TIMEOUT_S = 2,        /* for who may not even read */
+	GUESTS_MAX = 48,               /* of these are for those who may not act */
+	PER_ADDRESS_MAX = 32,          /* over TCP */
+	CONNECTION_TIMEOUT_S = 30,     /* without a byte, for whoever may stay */
 	BODY_MAX = 4096
 };
+
+/* For a request to be there whole, and for its answer to be taken; ns. */
+#define PATIENCE (10 * NS_PER_S)
+#define STRANGER_PATIENCE (2 * NS_PER_S)   /* who may not even read */
 
 struct control {
 	struct epochd *epochd;
@@ -115,6 +135,17 @@ void request_wait(struct request *request, enum waiting_for what);
 /* One more that stays. false: too many, or ending. */
 bool long_lived_take(struct control *control);
 void long_lived_put(struct control *control);
+
+/* ---- control_connections.c ---- */
+
+/* MHD_NotifyConnectionCallback; cls is the listener. */
+void on_connection(void *cls, struct MHD_Connection *connection, void **context,
+		   enum MHD_ConnectionNotificationCode code);
+void on_overdue(EV_P_ ev_timer *w, int revents);
+/* It is its client's turn: to send the next request whole, or to take the answer. */
+void connection_is_awaited(struct MHD_Connection *connection);
+/* It is not: it waits for us, or follows. */
+void connection_may_stay(struct MHD_Connection *connection);
 
 /* ---- control_routes.c ---- */
 

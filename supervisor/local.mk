@@ -32,6 +32,7 @@ libsupervisor_la_SOURCES = \
 	%D%/control.h \
 	%D%/control_access.c \
 	%D%/control_access.h \
+	%D%/control_connections.c \
 	%D%/control_follow.c \
 	%D%/control_listen.c \
 	%D%/control_request.h \

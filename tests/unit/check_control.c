@@ -1293,9 +1293,102 @@ START_TEST(a_full_house_that_leaves_is_followed_by_others)
 }
 END_TEST
 
+/* A byte now and then holds no connection for ever, neither before the end of a request nor after an answer. */
+START_TEST(who_trickles_is_cut_off)
+{
+	static const char *const begin_with[] = {
+		"GET /v1/st", "GET /v1/stats HTTP/1.1\r\nHost: x\r\n\r\nGET /v1/st",
+		"POST /v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\n"
+	};
+	int fd[CONNECTIONS_MAX];
+	struct call *call;
+
+	control->local->patience = NS_PER_S / 5;
+	for (size_t i = 0; i < ARRAY_SIZE(fd); i++) {
+		fd[i] = raw(begin_with[_i]);
+		turn();
+	}
+	call = begin("GET", "/v1/stats");
+	while (!call->done) {
+		turn();
+		for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
+			(void)!send(fd[i], "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+	ck_assert_int_eq((int)call->status, 200);
+	end(call);
+	for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
+		close(fd[i]);
+}
+END_TEST
+
+START_TEST(who_waits_or_follows_is_not_cut_off)
+{
+	struct call *follower = begin("GET", "/v1/events?follow"), *wait = begin("POST", "/v1/reload?wait");
+	int64_t until;
+
+	control->local->patience = NS_PER_S / 20;
+	until = clock_now() + NS_PER_S / 5;
+	while (clock_now() < until)
+		turn();
+	ck_assert(!follower->done && !wait->done);
+	control_reloaded(control, 0);
+	drive(wait);
+	ck_assert_int_eq((int)wait->status, 200);
+	end(wait);
+	ck_assert(!follower->done);
+	end(follower);
+}
+END_TEST
+
+static void as_guests(int out)
+{
+	int fd[CONNECTIONS_MAX];
+
+	if (setgroups(0, NULL) < 0 || setgid(65534) < 0 || setuid(65534) < 0)
+		_exit(1);
+	for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
+		fd[i] = raw("GET /v1/st");
+	(void)!write(out, "x", 1);
+	pause();
+	_exit((int)fd[0]);
+}
+
+START_TEST(guests_leave_room_for_those_who_may_act)
+{
+	struct principal who = { .id = 65534, .text = uid33 };
+	int out[2];
+	char byte;
+	pid_t pid;
+
+	if (getuid() != 0)
+		return;   /* nobody else to ask as */
+	fake.config.control.read = &who;
+	fake.config.control.read_count = 1;
+	ck_assert_int_eq(control_reconfigure(control), 0);
+	ck_assert_int_eq(pipe2(out, O_CLOEXEC | O_NONBLOCK), 0);
+	pid = fork();
+	if (pid == 0)
+		as_guests(out[1]);
+	while (read(out[0], &byte, 1) != 1)
+		turn();
+	expect("GET", "/v1/stats", 200, "\"kv\"");
+	ck_assert_uint_eq(control->local->guests, GUESTS_MAX);
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	while (control->local->guests)
+		turn();
+	close(out[0]);
+	close(out[1]);
+	fake.config.control.read_count = 0;
+}
+END_TEST
+
 static void fill(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_loop_test(tcase, who_trickles_is_cut_off, 0, 3);
+	tcase_add_test(tcase, who_waits_or_follows_is_not_cut_off);
+	tcase_add_test(tcase, guests_leave_room_for_those_who_may_act);
 	tcase_add_test(tcase, stats_have_every_application);
 	tcase_add_test(tcase, stats_of_nothing_are_stats);
 	tcase_add_loop_test(tcase, each_path_has_its_answer, 0, ARRAY_SIZE(plain));
