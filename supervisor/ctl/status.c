@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "supervisor/ctl/ctl.h"
 #include "supervisor/ctl/table.h"
 #include "supervisor/ctl/text.h"
+#include "supervisor/problem.h"
 
 static const struct table_column columns[] = {
 	{ "NAME", false }, { "STATE", false }, { "EPOCH", true }, { "PID", true },
@@ -206,31 +208,42 @@ static bool is_known(const json_t *stats, const char *name)
 	return false;
 }
 
-static int complain_unknown(const json_t *stats, const char *name)
+static const char *nearest_app(const json_t *apps, const char *name)
 {
-	const json_t *apps = json_object_get(stats, "apps"), *app;
-	const char **words = calloc(json_array_size(apps) + 1, sizeof *words), *nearest;
+	const char **words = calloc(json_array_size(apps) + 1, sizeof *words), *nearest = NULL;
+	const json_t *app;
 	size_t i;
 
-	if (!words)
-		return ctl_no_memory();
 	json_array_foreach(apps, i, app)
-		words[i] = ctl_string(app, "name");
-	nearest = text_nearest(name, words);
+		if (words)
+			words[i] = ctl_string(app, "name");
+	if (words)
+		nearest = text_nearest(name, words);
 	free(words);
-	ctl_complain("there is no application %s%s%s%s", name, nearest ? "; did you mean " : "",
-		     nearest ? nearest : "", nearest ? "?" : "");
-	return EXIT_REFUSED;
+	return nearest;
+}
+
+/* As the supervisor would have refused it. */
+static int refuse_unknown(struct ctl *ctl, const json_t *stats, const char *name)
+{
+	const char *nearest = nearest_app(json_object_get(stats, "apps"), name);
+	CLEANUP(answer_clear) struct answer answer = { .status = 404 };
+	char detail[256];
+
+	snprintf(detail, sizeof detail, "there is no application %s%s%s%s", name,
+		 nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+	answer.json = problem_json(404, detail, "/v1/stats");
+	return answer.json ? ctl_refused(ctl, NULL, &answer) : ctl_no_memory();
 }
 
 /* Those that are named must be there. */
-static int check_names(const json_t *stats, char *const *names)
+static int check_names(struct ctl *ctl, const json_t *stats, char *const *names)
 {
 	int r = EXIT_GOOD;
 
 	for (; *names; names++)
 		if (!is_known(stats, *names))
-			r = complain_unknown(stats, *names);
+			r = refuse_unknown(ctl, stats, *names);
 	return r;
 }
 
@@ -249,7 +262,7 @@ static int print_once(struct ctl *ctl, char *const *names)
 	int r = ctl_stats(ctl, &answer);
 
 	if (r == EXIT_GOOD)
-		r = check_names(answer.json, names);
+		r = check_names(ctl, answer.json, names);
 	if (r)
 		return r;
 	if (ctl->json) {
@@ -392,7 +405,7 @@ static int watch_status(struct ctl *ctl, char *const *names)
 	int r = ctl_stats(ctl, &watch.answer);
 
 	if (r == EXIT_GOOD)
-		r = check_names(watch.answer.json, names);
+		r = check_names(ctl, watch.answer.json, names);
 	if (r == EXIT_GOOD) {
 		if (dress)
 			fputs("\033[?25l\033[2J", stdout);   /* no cursor, nothing else */

@@ -39,6 +39,10 @@ warning: the database cannot be written: disk full (since 2026-11-22 20:13:00)' 
 run status kw
 expect_status 4 'an application that is not there'
 expect_err 'epochctl: there is no application kw; did you mean kv?' 'status of none'
+run status kw --json
+expect_status 4 'an application that is not there, as JSON'
+expect_in "$out" "there is no application kw; did you mean kv?" "status of none, as JSON"
+expect_in "$out" "404" "status of none, as JSON"
 
 # On a terminal it is cut to its width, in columns and not in bytes, and coloured.
 NO_COLOR=1 on_terminal 41 status
