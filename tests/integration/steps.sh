@@ -33,20 +33,20 @@ anew()
 
 died_or_up()
 {
-	gone "$pid" || { seen=$(stat_of a '"\(.state) \(.epoch)"' 2>/dev/null) && [ "${seen% *}" = up ] &&
-		[ "${seen#* }" -gt "$1" ] && [ "$(last_epoch_in "$dir/a")" = "${seen#* }" ]; }
+	gone "$pid" || { read -r now at process < <(stat_of a '"\(.state) \(.epoch) \(.pid)"' 2>/dev/null) &&
+		[ "$now" = up ] && [ "$at" -gt "$1" ] && [ "$(last_epoch_in "$dir/a")" = "$at" ]; }
 }
 
 # Kills the application until the supervisor passes the point.
 until_fault()
 {
-	local epoch=0 i
+	local epoch=0 now at process i
 
 	for ((i = 0; i < 12; i++)); do
 		await_that "epoch $epoch to be over, at $1" died_or_up "$epoch"
 		! gone "$pid" || break
-		epoch=${seen#* }
-		kill -s KILL "$(stat_of a .pid)"
+		epoch=$at   # the supervisor may end at any moment: it is asked no more
+		kill -s KILL "$process"
 	done
 	if ! gone "$pid"; then
 		kill -s TERM "$pid"
