@@ -209,7 +209,7 @@ int store_open_to_write(struct store *store)
 		r = made = sql_migrate(store->sql.db);
 	if (r >= 0)
 		r = sql_prepare(&store->sql, SQL_FOR_WRITING);
-	if (r == 0 && stat(store->path, &st) < 0)
+	if (r >= 0 && stat(store->path, &st) < 0)
 		r = -errno;
 	if (r < 0)
 		return r;

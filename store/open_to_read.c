@@ -96,7 +96,7 @@ static int open_copy(struct sql *out, const char *path)
 
 static int open_private_copy(struct sql *out, const char *path, const char *scratch)
 {
-	struct copy copy;
+	struct copy copy = { .db = "" };
 	int r = name_copy(&copy, scratch);
 
 	if (r < 0)
