@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -603,6 +604,8 @@ void *store_writer_main(void *user)
 {
 	struct store *store = user;
 
+	/* Woken near the exec of a restart, it must not take that one's processor. */
+	(void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
 	pthread_mutex_lock(&store->lock);
 	while (!store->stopping) {
 		if (!has_work(store)) {

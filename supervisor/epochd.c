@@ -269,6 +269,31 @@ static void tell_upward(struct epochd *epochd)
 	upward_status(epochd->upward, text);
 }
 
+static void on_waited_enough(EV_P_ ev_timer *w, int revents)
+{
+	struct epochd *epochd = container_of(w, struct epochd, wait_for_exec);
+
+	(void)revents;
+	(void)loop;
+	epochd->waited_enough = true;
+}
+
+/* The threads that write what this turn has handed over and logged are not woken beside an exec, whose
+ * processor they would want: when it has happened, or has not for a while. */
+static bool lets_go(struct epochd *epochd)
+{
+	if (!spawner_is_busy(epochd->spawner)) {
+		ev_timer_stop(epochd->loop, &epochd->wait_for_exec);
+		epochd->waited_enough = false;
+		return true;
+	}
+	if (!epochd->waited_enough && !ev_is_active(&epochd->wait_for_exec)) {
+		ev_timer_set(&epochd->wait_for_exec, 0.002, 0.);
+		ev_timer_start(epochd->loop, &epochd->wait_for_exec);
+	}
+	return epochd->waited_enough;
+}
+
 /* What a turn hands over and logs waits for its end: the restarts in it come first. */
 static void on_after_sleep(EV_P_ ev_check *w, int revents)
 {
@@ -292,8 +317,10 @@ static void on_before_sleep(EV_P_ ev_prepare *w, int revents)
 		group_tell_waits(epochd);
 		tell_upward(epochd);
 	}
-	store_let_go(epochd->store);
-	log_let_go();
+	if (lets_go(epochd)) {
+		store_let_go(epochd->store);
+		log_let_go();
+	}
 }
 
 /* ---- start ---- */
@@ -552,6 +579,7 @@ static void init_watchers(struct epochd *epochd)
 	ev_check_init(&epochd->after_sleep, on_after_sleep);
 	ev_set_priority(&epochd->after_sleep, EV_MAXPRI);
 	ev_check_start(epochd->loop, &epochd->after_sleep);
+	ev_timer_init(&epochd->wait_for_exec, on_waited_enough, 0.002, 0.);
 	ev_timer_init(&epochd->still_stopping, on_still_stopping, 0., 5.);
 }
 
@@ -690,7 +718,8 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 	srand48((long)clock_real() ^ getpid());
 	epochd.config_file = file ? strdup(file) : NULL;
 	epochd.terminal = epochd.run_mode && run_has_terminal();
-	epochd.loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	/* Signals by signalfd: a SIGCHLD must not take us out of what its pidfd has begun. */
+	epochd.loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_SIGNALFD | EVFLAG_NOENV);
 	if (!epochd.loop)
 		return log_error(-errno, "cannot make an event loop"), EXIT_FAILURE;
 	r = upward_open(&epochd.upward, epochd.loop);

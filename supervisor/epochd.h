@@ -73,6 +73,8 @@ struct epochd {
 	ev_prepare before_sleep;        /* what is done once for each turn of the loop */
 	ev_check after_sleep;
 	ev_async store_spoke;
+	ev_timer wait_for_exec;
+	bool waited_enough;
 	ev_timer still_stopping;
 	bool changed;                   /* upward has not been told yet */
 

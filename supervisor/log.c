@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -334,6 +335,8 @@ static void *write_what_waits(void *unused)
 {
 	struct batch batch;
 
+	/* Woken near the exec of a restart, it must not take that one's processor. */
+	(void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
 	pthread_mutex_lock(&waiting.lock);
 	while (take(&batch)) {
 		pthread_mutex_unlock(&waiting.lock);

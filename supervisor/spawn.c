@@ -29,6 +29,7 @@ enum {
 	POOL_AT_REST = 4,        /* kept when nothing is under way: each holds a few pages */
 	SLOTS = 32,              /* children that may share our table at once */
 	LOW_MOST = 255,          /* a descriptor above is too far up for a small table */
+	FEW = 128,               /* descriptors: a table of so many is copied sooner than it is left */
 };
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -329,7 +330,9 @@ void spawn_ended(struct spawn *spawn)
 	slot_free(spawn);
 }
 
-/* The pipe's end moves to a slot, if there is one and all that the child needs is low enough. */
+/* The pipe's end moves to a slot, if there is one and all that the child needs is low enough. A small table
+ * is not shared: that we are to hear when it is left costs more than its copy. The number of the pipe's end,
+ * the lowest that was free, tells about how many we have. */
 static void share_table(struct spawn *spawn, int *report)
 {
 	struct child_plan *plan = &spawn->plan;
@@ -339,7 +342,7 @@ static void share_table(struct spawn *spawn, int *report)
 	for (int i = 0; i < 3; i++)
 		if (plan->fds[i] > highest)
 			highest = plan->fds[i];
-	spawn->slot = highest <= LOW_MOST ? slot_take(spawner, spawn) : -1;
+	spawn->slot = *report >= FEW && highest <= LOW_MOST ? slot_take(spawner, spawn) : -1;
 	if (spawn->slot < 0)
 		return;
 	dup3(*report, spawner->slot[spawn->slot], O_CLOEXEC);
@@ -540,6 +543,11 @@ void spawn_forget(struct spawn *spawn)
 
 /* 64 questions, so they are not asked at every start. The kernel is asked, since libc does not tell of its
  * own two: who was started by posix_spawn(), as make does it, has them ignored. */
+bool spawner_is_busy(const struct spawner *spawner)
+{
+	return spawner->under_way;
+}
+
 static uint64_t ignored_signals(void)
 {
 	uint64_t action[4], ignored = 0;   /* the kernel's own struct sigaction: first the handler */

@@ -62,4 +62,6 @@ int spawn_start(struct spawn **out, struct spawner *spawner, const struct spawn_
 void spawn_ended(struct spawn *spawn);
 /* done() will not be called. */
 void spawn_forget(struct spawn *spawn);
+/* Some child has not come to its exec yet. */
+bool spawner_is_busy(const struct spawner *spawner);
 #endif
