@@ -89,15 +89,23 @@ static void touch(const char *path)
 	close(fd);
 }
 
-/* Until the store asks for it, then dispatches. */
-static void turn(struct store *store)
+/* Until the store asks for it, then dispatches. For a child that is killed amid its work: an assertion
+ * there is a message to the runner, half of which would be left. */
+static int quiet_turn(struct store *store)
 {
 	struct pollfd woken = { .fd = wake_pipe[0], .events = POLLIN };
 	char bytes[64];
+	int r = poll(&woken, 1, 60000);   /* only stops a hang */
 
-	ck_assert_int_eq(poll(&woken, 1, 60000), 1);   /* only stops a hang */
-	(void)!read(wake_pipe[0], bytes, sizeof bytes);
+	if (r == 1)
+		(void)!read(wake_pipe[0], bytes, sizeof bytes);
 	store_dispatch(store);
+	return r;
+}
+
+static void turn(struct store *store)
+{
+	ck_assert_int_eq(quiet_turn(store), 1);
 }
 
 static struct store *open_store(void)
@@ -578,17 +586,21 @@ static void say(int fd, uint64_t word)
 		_exit(2);
 }
 
+enum { AHEAD = 64 };   /* epochs of the last one that is durable */
+
 /* Says what the store said is durable. */
 static void commit_for_ever(int fd)
 {
 	struct store *store = start();
 	struct store_app *app = get(store, "kv");
 	struct store_state state = state_of(app);
-	uint32_t epoch = state.used;
+	uint32_t before = state.used, epoch = before;
 	struct store_health health;
 	uint64_t commits = 0;   /* when there were enough rows for a page of them */
 
 	for (;;) {
+		while (epoch > before + AHEAD && epoch > store_app_durable_through(app) + AHEAD)
+			quiet_turn(store);   /* else the writer may get the lock too seldom to end */
 		epoch++;
 		state.used = epoch;
 		state.reserved = epoch + 16;
@@ -1457,16 +1469,20 @@ START_TEST(a_thousand_applications_go_in_few_commits)
 	char name[32];
 	uint32_t i;
 
+	touch(gate);
+	event(store, NULL, NULL);
+	await_gate();   /* the writer is busy until all of them are handed over */
 	for (i = 0; i < 1000; i++) {
 		snprintf(name, sizeof name, "app-%u", i);
 		reserve(get(store, name), 1, 16);
 		incarnation(get(store, name), 1);
 	}
+	unlink(gate);
 	for (i = 0; i < 1000; i++) {
 		snprintf(name, sizeof name, "app-%u", i);
 		await_reserved(store, get(store, name), 16);
 	}
-	ck_assert_uint_lt(health(store).commits, 100);
+	ck_assert_uint_eq(health(store).commits, 2);
 	ck_assert_int_eq(store_close(store, true), 0);
 	store = open_store();
 	each_seen = 0;
