@@ -17,6 +17,7 @@ LDADD = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 
 unit_tests = \
 	tests/unit/check_cgroups \
+	tests/unit/check_channel \
 	tests/unit/check_configuration \
 	tests/unit/check_control \
 	tests/unit/check_ctl_explain \

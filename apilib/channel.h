@@ -1,0 +1,149 @@
+/* A channel: what one client and its application share, in a sealed memfd that the supervisor made. In each
+ * of its two directions one producer sends and one consumer receives; neither waits, neither has a lock,
+ * and a kill anywhere is a clean cut (I5). A peer is not trusted: what it wrote is copied once, checked,
+ * then used; what is nonsense closes this channel and touches no other (I6).
+ *
+ * Every send and every receive looks at the application's fence word after it has published: once that has
+ * moved, a line is settled by compare-and-swap, so that producer, consumer and supervisor agree who had it,
+ * and sent = received + reclaimed (I8). */
+#ifndef EPOCHD_CHANNEL_H
+#define EPOCHD_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "apilib/channel_layout.h"
+#include "apilib/geometry.h"
+
+enum ep_direction { EP_TO_APPLICATION, EP_TO_CLIENT };
+
+/* A mapping, and the geometry that was checked. */
+struct ep_channel {
+	unsigned char *base;
+	size_t size;
+	struct ep_geometry geometry;
+	struct ep_places places;
+};
+
+/* The memfd of a new channel, sealed against shrinking and growing; geometry: checked. The rings are
+ * allocated, the buffers with their first use. Supervisor only. -ENOMEM, -EMFILE, -ENFILE. */
+int ep_channel_create(const struct ep_geometry *geometry);
+
+/* Maps it, after its seals, its size and its header were checked. The fd stays the caller's. A child of
+ * fork() does not have the mapping. *out: ep_channel_unmap().
+ *   -EBADMSG   it is no channel: *why tells (static) */
+int ep_channel_map(struct ep_channel *out, int fd, const char **why);
+void ep_channel_unmap(struct ep_channel *channel);   /* of a zeroed one, too */
+
+/* The parts of one direction. */
+struct ep_lane {
+	struct ep_lane_head *head;
+	struct ep_line *lines;
+	uint64_t mask;
+	_Atomic uint64_t *allocated[EP_CLASSES_MAX], *released[EP_CLASSES_MAX];
+	unsigned char *buffers[EP_CLASSES_MAX];
+	const struct ep_geometry *geometry;
+};
+
+struct ep_lane ep_channel_lane(const struct ep_channel *channel, enum ep_direction direction);
+
+/* Which epoch an end belongs to, and the word that says whether it still serves. */
+struct ep_fencing {
+	const _Atomic uint64_t *word;
+	uint32_t epoch;
+};
+
+/* ---- the sending end; one thread at a time ---- */
+
+struct ep_pool;   /* the free buffers of a class; channel_send.c */
+
+struct ep_producer {
+	struct ep_lane lane;
+	struct ep_fencing fencing;
+	uint64_t next;       /* position of the next line */
+	uint64_t consumed;   /* as last read */
+	int closed;          /* 0, or the error that every call gives from now on */
+	struct ep_pool *pool[EP_CLASSES_MAX];
+};
+
+/* Of a channel that nobody has sent on. The channel stays mapped longer than *out. -ENOMEM. */
+int ep_producer_init(struct ep_producer *out, const struct ep_channel *channel,
+		     enum ep_direction direction, struct ep_fencing fencing);
+void ep_producer_deinit(struct ep_producer *producer);   /* of a zeroed one, too */
+
+/* A buffer of `size` bytes or more, to be filled at *memory and sent, or given back with ep_free(). A class
+ * that has none left counts a miss, and the next larger one is tried.
+ *   -EAGAIN     all are in use: one comes back when the consumer releases it
+ *   -EMSGSIZE   larger than the largest class
+ *   -ESTALE     the epoch has ended */
+int ep_allocate(struct ep_producer *producer, size_t size, struct ep_buffer *out, void **memory);
+int ep_free(struct ep_producer *producer, const struct ep_buffer *buffer);   /* -ESTALE: collected */
+
+struct ep_send {
+	uint16_t id;
+	uint64_t context;
+	uint32_t size;                    /* bytes */
+	const void *bytes;                /* up to EP_INLINE, copied; or */
+	const struct ep_buffer *buffer;   /* from ep_allocate(); the consumer's, when it was sent */
+};
+
+/* 0, or 1 if the consumer sleeps and is to be woken. Otherwise nothing was sent, and a buffer stays the
+ * caller's:
+ *   -EAGAIN   the ring is full
+ *   -ESTALE   the epoch has ended
+ *   -EPROTO   the consumer wrote nonsense: the channel is closed */
+int ep_send(struct ep_producer *producer, const struct ep_send *send);
+
+/* Room for one more line, at least. */
+bool ep_can_send(struct ep_producer *producer);
+
+/* ---- the receiving end; one thread at a time ---- */
+
+struct ep_consumer {
+	struct ep_lane lane;
+	struct ep_fencing fencing;
+	uint64_t next;
+	int closed;
+	const char *why;   /* -EPROTO: what was wrong (static) */
+};
+
+struct ep_received {
+	uint16_t id;
+	uint64_t context;
+	uint32_t size;
+	bool is_buffer;
+	struct ep_buffer buffer;           /* is_buffer: ep_release() it */
+	const void *in_place;              /* is_buffer: the sender can still write there; read each byte once */
+	unsigned char bytes[EP_INLINE];    /* otherwise: a copy */
+};
+
+void ep_consumer_init(struct ep_consumer *out, const struct ep_channel *channel,
+		      enum ep_direction direction, struct ep_fencing fencing);
+
+/* 1: *out is the next message; 0: there is none.
+ *   -ESTALE   the epoch has ended
+ *   -EPROTO   the producer wrote nonsense: the channel is closed, consumer->why tells */
+int ep_receive(struct ep_consumer *consumer, struct ep_received *out);
+
+/* Any thread, in any order. -ESTALE: it was collected meanwhile. */
+int ep_release(const struct ep_consumer *consumer, const struct ep_buffer *buffer);
+
+/* Before sleeping. True: sleep, the producer will ring. False: there is something to do at once. */
+bool ep_arm(struct ep_consumer *consumer);
+void ep_disarm(struct ep_consumer *consumer);   /* after sleeping */
+
+/* ---- the supervisor: what the dead left ---- */
+
+struct ep_reclaimed {
+	uint64_t messages, bytes;               /* sent, and never received */
+	uint64_t buffers;                       /* that those were in */
+	uint64_t collected, collected_bytes;    /* abandoned by a sender, or held by a receiver */
+};
+
+/* Takes back every message of a direction that was sent and not received, and every buffer that is not
+ * free, and adds them to *counts. The fence must have moved, or both ends be dead. Whatever the peers
+ * wrote, no more is counted than the channel holds. Doing it again counts nothing twice. */
+void ep_channel_reclaim(const struct ep_channel *channel, enum ep_direction direction,
+			struct ep_reclaimed *counts);
+#endif

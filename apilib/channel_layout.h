@@ -1,0 +1,90 @@
+/* What a channel looks like in its memfd: a page with the header, then two directions, each with a head,
+ * a ring of lines, two words for each buffer, and the buffers. What one side writes and the other polls
+ * stands on a cache line of its own; each word has one writer (I4), but for the compare-and-swaps that
+ * settle who counts a line or a buffer when a peer has died. Offsets and fixed widths only (I6). */
+#ifndef EPOCHD_CHANNEL_LAYOUT_H
+#define EPOCHD_CHANNEL_LAYOUT_H
+
+#include <assert.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "apilib/geometry.h"
+
+#define EP_CHANNEL_MAGIC 0x316e616843455045ull   /* "EPEChan1" */
+
+enum { EP_PAGE = 4096, EP_INLINE = 40, EP_CHANNEL_LAYOUT = 1 };
+
+struct ep_channel_header {
+	uint64_t magic;
+	uint32_t layout;
+	uint32_t reserved;
+	struct ep_geometry geometry;
+};
+
+/* A line's word tells which message of the direction it holds, counted from 0, and what became of it. */
+enum ep_line_state {
+	EP_LINE_SENT,         /* stored by the producer: the line is whole (I5) */
+	/* From here on it is settled, by compare-and-swap from EP_LINE_SENT, after the fence moved. */
+	EP_LINE_TAKEN_BACK,   /* by its producer: the send failed */
+	EP_LINE_RECLAIMED,    /* by the supervisor, who counts it */
+	EP_LINE_RECEIVED,     /* by its consumer, who had it in hand when the fence moved */
+};
+
+static inline uint64_t ep_line_word(uint64_t position, enum ep_line_state state)
+{
+	return (position + 1) << 2 | state;
+}
+
+static inline uint64_t ep_line_position(uint64_t word) { return (word >> 2) - 1; }
+
+enum ep_line_kind { EP_KIND_INLINE, EP_KIND_BUFFER };
+
+/* Names one use of one buffer. */
+struct ep_buffer {
+	uint32_t class;
+	uint32_t index;
+	uint64_t generation;
+};
+
+/* The word of a sender says how often the buffer was allocated, and if what is in it was sent. The buffer is
+ * free while the other word, how often it was released, says as much. */
+static inline uint64_t ep_allocated_word(uint64_t generation, bool sent)
+{
+	return generation << 1 | sent;
+}
+
+static inline uint64_t ep_allocated_generation(uint64_t word) { return word >> 1; }
+
+struct ep_line {
+	_Atomic uint64_t word;   /* ep_line_word(); 0: never used */
+	uint16_t id;             /* of the message's type */
+	uint16_t kind;           /* enum ep_line_kind */
+	uint32_t size;           /* bytes of payload */
+	uint64_t context;
+	union {
+		unsigned char bytes[EP_INLINE];
+		struct ep_buffer buffer;
+	};
+};
+static_assert(sizeof(struct ep_line) == 64, "layout 1");
+
+struct ep_lane_head {
+	/* The consumer's. Messages that it has laid hand on: those below are received, unless the fence had
+	 * moved and somebody else settled the last one. */
+	alignas(64) _Atomic uint64_t taken;
+	/* The consumer's. Lines that may be used again: read, and settled where that was needed. The producer
+	 * looks when its copy says that the ring is full. */
+	_Atomic uint64_t consumed;
+	/* 1: the consumer sleeps, or is about to. Set by the consumer, exchanged for 0 by the producer. */
+	alignas(64) _Atomic uint32_t armed;
+	/* The producer's, for people to look at; nothing is decided by them. */
+	alignas(64) _Atomic uint64_t sent;
+	_Atomic uint64_t hits[EP_CLASSES_MAX];
+	alignas(64) _Atomic uint64_t misses[EP_CLASSES_MAX];
+};
+static_assert(sizeof(struct ep_lane_head) == 256, "layout 1");
+#endif

@@ -1,0 +1,154 @@
+#include <config.h>
+
+#include "apilib/channel.h"
+#include "apilib/channel_fence.h"
+
+#include <errno.h>
+#include <string.h>
+
+void ep_consumer_init(struct ep_consumer *out, const struct ep_channel *channel,
+		      enum ep_direction direction, struct ep_fencing fencing)
+{
+	*out = (struct ep_consumer){ .lane = ep_channel_lane(channel, direction),
+				     .fencing = fencing };
+}
+
+static int close_with(struct ep_consumer *consumer, int r, const char *why)
+{
+	consumer->closed = r;
+	consumer->why = why;
+	return r;
+}
+
+/* What may stand in a line whose turn it is: nothing yet, the message of one round before, or this one.
+ * NULL: one of these. */
+static const char *nonsense(const struct ep_consumer *consumer, uint64_t word)
+{
+	uint64_t ring = consumer->lane.mask + 1;
+
+	if (word == 0 && consumer->next < ring)
+		return NULL;
+	if (ep_line_position(word) + ring == consumer->next && consumer->next >= ring)
+		return NULL;
+	if (ep_line_position(word) == consumer->next)   /* taken back or reclaimed: the fence has moved */
+		return NULL;
+	return "a line holds a number that is not its own";
+}
+
+static const char *copy_buffer(const struct ep_consumer *consumer, const struct ep_line *line,
+			       struct ep_received *out)
+{
+	const struct ep_geometry *geometry = consumer->lane.geometry;
+	const struct ep_buffer buffer = line->buffer;
+
+	if (buffer.class >= geometry->classes ||
+	    buffer.index >= geometry->class[buffer.class].count)
+		return "a line names a buffer that does not exist";
+	if (out->size > geometry->class[buffer.class].size)
+		return "a message is larger than its buffer";
+	/* Ours alone while we hold it. Otherwise it was sent twice, or never allocated; or, acquire, with the
+	 * release in ep_channel_reclaim(), we then see the fence moved. */
+	if (atomic_load_explicit(&consumer->lane.released[buffer.class][buffer.index],
+				 memory_order_acquire) + 1 != buffer.generation)
+		return "a line names a buffer that was released";
+	out->is_buffer = true;
+	out->buffer = buffer;
+	out->in_place = consumer->lane.buffers[buffer.class] +
+			(size_t)buffer.index * geometry->class[buffer.class].size;
+	return NULL;
+}
+
+/* Each field is read once (I6); `out` is ours. */
+static const char *copy(const struct ep_consumer *consumer, const struct ep_line *line,
+			struct ep_received *out)
+{
+	uint16_t kind = line->kind;
+
+	out->id = line->id;
+	out->context = line->context;
+	out->size = line->size;
+	out->is_buffer = false;
+	out->in_place = NULL;
+	if (kind == EP_KIND_BUFFER)
+		return copy_buffer(consumer, line, out);
+	if (kind != EP_KIND_INLINE)
+		return "a line is of no known kind";
+	if (out->size > EP_INLINE)
+		return "a message is larger than its line";
+	memcpy(out->bytes, line->bytes, sizeof out->bytes);
+	return NULL;
+}
+
+/* No message: why not? 0: it has not come yet. */
+static int nothing(struct ep_consumer *consumer, const char *why)
+{
+	if (!ep_still_serves(&consumer->fencing))   /* then lines change under us, and nobody lies */
+		return close_with(consumer, -ESTALE, NULL);
+	return why ? close_with(consumer, -EPROTO, why) : 0;
+}
+
+int ep_receive(struct ep_consumer *consumer, struct ep_received *out)
+{
+	struct ep_lane_head *head = consumer->lane.head;
+	struct ep_line *line = &consumer->lane.lines[consumer->next & consumer->lane.mask];
+	const char *why;
+	uint64_t word;
+
+	if (consumer->closed)
+		return consumer->closed;
+	/* Acquire, with the release in ep_send(): the message is whole. */
+	word = atomic_load_explicit(&line->word, memory_order_acquire);
+	if (word != ep_line_word(consumer->next, EP_LINE_SENT))
+		return nothing(consumer, nonsense(consumer, word));
+	why = copy(consumer, line, out);
+	if (why)
+		return nothing(consumer, why);
+	/* Relaxed: the fence that follows orders it. */
+	atomic_store_explicit(&head->taken, consumer->next + 1, memory_order_relaxed);
+	/* Full, with the one in registry_fence(): the supervisor sees that we have it, or we see that the
+	 * fence moved and ask who has it. */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!ep_still_serves(&consumer->fencing) &&
+	    !ep_settle(line, consumer->next, EP_LINE_RECEIVED))
+		return close_with(consumer, -ESTALE, NULL);
+	consumer->next++;
+	/* Release, with the acquire in ep_can_send(): we have read the line, and it is settled. Not before:
+	 * the producer writes over it. */
+	atomic_store_explicit(&head->consumed, consumer->next, memory_order_release);
+	return 1;
+}
+
+int ep_release(const struct ep_consumer *consumer, const struct ep_buffer *buffer)
+{
+	uint64_t held = buffer->generation - 1;
+
+	/* Release, with the acquire in the sender's refill(): our reads are over. Compare-and-swap, since it
+	 * may be collected: one of the two ends this use. */
+	return atomic_compare_exchange_strong_explicit(
+		       &consumer->lane.released[buffer->class][buffer->index], &held,
+		       buffer->generation, memory_order_release, memory_order_relaxed) ? 0 : -ESTALE;
+}
+
+/* ---- sleeping ---- */
+
+bool ep_arm(struct ep_consumer *consumer)
+{
+	struct ep_line *line = &consumer->lane.lines[consumer->next & consumer->lane.mask];
+	uint64_t word;
+
+	atomic_store_explicit(&consumer->lane.head->armed, 1, memory_order_relaxed);
+	/* Full, with the one in ep_send(): it sees us armed, or we see the line. */
+	atomic_thread_fence(memory_order_seq_cst);
+	word = atomic_load_explicit(&line->word, memory_order_relaxed);   /* ep_receive() looks anew */
+	if (!consumer->closed && ep_still_serves(&consumer->fencing) &&
+	    word != ep_line_word(consumer->next, EP_LINE_SENT) && !nonsense(consumer, word))
+		return true;
+	ep_disarm(consumer);
+	return false;
+}
+
+void ep_disarm(struct ep_consumer *consumer)
+{
+	/* Relaxed: at worst somebody rings who need not. */
+	atomic_store_explicit(&consumer->lane.head->armed, 0, memory_order_relaxed);
+}

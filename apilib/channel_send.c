@@ -1,0 +1,250 @@
+#include <config.h>
+
+#include "apilib/channel.h"
+#include "apilib/channel_fence.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The buffers of a class as their sender knows them, in private memory: nothing a peer writes can make a
+ * buffer that is in use be given out again. FIFO: so a released one is looked for once in a round and not
+ * at each message. */
+struct ep_pool {
+	uint32_t count, free;    /* buffers; how many of them wait in the queue */
+	uint32_t head;           /* of the queue: a circle of `count` */
+	uint32_t *queue;
+	uint64_t *generation;    /* of each: how often it was allocated */
+};
+
+static void free_pool(struct ep_pool *pool)
+{
+	if (!pool)
+		return;
+	free(pool->queue);
+	free(pool->generation);
+	free(pool);
+}
+
+static void put(struct ep_pool *pool, uint32_t index)
+{
+	pool->queue[(pool->head + pool->free++) % pool->count] = index;
+}
+
+static struct ep_pool *new_pool(uint32_t count)
+{
+	struct ep_pool *pool = calloc(1, sizeof *pool);
+	uint32_t i;
+
+	if (!pool)
+		return NULL;
+	pool->count = count;
+	pool->queue = calloc(count, sizeof *pool->queue);
+	pool->generation = calloc(count, sizeof *pool->generation);
+	if (!pool->queue || !pool->generation) {
+		free_pool(pool);
+		return NULL;
+	}
+	for (i = 0; i < count; i++)
+		put(pool, i);
+	return pool;
+}
+
+int ep_producer_init(struct ep_producer *out, const struct ep_channel *channel,
+		     enum ep_direction direction, struct ep_fencing fencing)
+{
+	struct ep_producer producer = { .lane = ep_channel_lane(channel, direction),
+					.fencing = fencing };
+	uint32_t i;
+
+	for (i = 0; i < channel->geometry.classes; i++) {
+		producer.pool[i] = new_pool(channel->geometry.class[i].count);
+		if (!producer.pool[i]) {
+			ep_producer_deinit(&producer);
+			return -ENOMEM;
+		}
+	}
+	*out = producer;
+	return 0;
+}
+
+void ep_producer_deinit(struct ep_producer *producer)
+{
+	uint32_t i;
+
+	for (i = 0; i < EP_CLASSES_MAX; i++) {
+		free_pool(producer->pool[i]);
+		producer->pool[i] = NULL;
+	}
+}
+
+/* ---- buffers ---- */
+
+/* None is in the queue, so all are out: looks which ones have come back. */
+static void refill(struct ep_producer *producer, uint32_t class)
+{
+	struct ep_pool *pool = producer->pool[class];
+	uint32_t i;
+
+	for (i = 0; i < pool->count; i++) {
+		/* Acquire, with the release in ep_release(): its reads are over. And with the one in
+		 * ep_channel_reclaim(): we then see below that the fence moved. */
+		if (atomic_load_explicit(&producer->lane.released[class][i],
+					 memory_order_acquire) == pool->generation[i])
+			put(pool, i);
+	}
+	/* What was collected may be in its receiver's hands still: it is not written over. */
+	if (!ep_still_serves(&producer->fencing))
+		producer->closed = -ESTALE;
+}
+
+static void count_one(_Atomic uint64_t *shown)
+{
+	/* Relaxed: one writer, and people look at it. */
+	atomic_store_explicit(shown, atomic_load_explicit(shown, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
+}
+
+static bool take(struct ep_producer *producer, uint32_t class, struct ep_buffer *out)
+{
+	struct ep_pool *pool = producer->pool[class];
+	uint32_t index;
+
+	if (!pool->free)
+		refill(producer, class);
+	if (producer->closed)
+		return false;
+	if (!pool->free) {
+		count_one(&producer->lane.head->misses[class]);
+		return false;
+	}
+	index = pool->queue[pool->head];
+	pool->head = (pool->head + 1) % pool->count;
+	pool->free--;
+	*out = (struct ep_buffer){ .class = class, .index = index,
+				   .generation = ++pool->generation[index] };
+	/* Relaxed: only read when we are dead or fenced (ep_channel_reclaim()). */
+	atomic_store_explicit(&producer->lane.allocated[class][index],
+			      ep_allocated_word(out->generation, false), memory_order_relaxed);
+	count_one(&producer->lane.head->hits[class]);
+	return true;
+}
+
+int ep_allocate(struct ep_producer *producer, size_t size, struct ep_buffer *out, void **memory)
+{
+	const struct ep_geometry *geometry = producer->lane.geometry;
+	bool fits = false;
+	uint32_t i;
+
+	if (producer->closed)
+		return producer->closed;
+	for (i = 0; i < geometry->classes; i++) {
+		if (geometry->class[i].size < size)
+			continue;
+		fits = true;
+		if (!take(producer, i, out))
+			continue;   /* also when it was closed just now */
+		*memory = producer->lane.buffers[i] + (size_t)out->index * geometry->class[i].size;
+		return 0;
+	}
+	if (producer->closed)
+		return producer->closed;
+	return fits ? -EAGAIN : -EMSGSIZE;
+}
+
+int ep_free(struct ep_producer *producer, const struct ep_buffer *buffer)
+{
+	uint64_t held = buffer->generation - 1;
+
+	/* Against the supervisor's collecting: one of the two ends this use. Relaxed: only we write there. */
+	if (!atomic_compare_exchange_strong_explicit(
+		    &producer->lane.released[buffer->class][buffer->index], &held, buffer->generation,
+		    memory_order_relaxed, memory_order_relaxed))
+		return -ESTALE;
+	put(producer->pool[buffer->class], buffer->index);
+	return 0;
+}
+
+/* ---- lines ---- */
+
+bool ep_can_send(struct ep_producer *producer)
+{
+	uint64_t ring = producer->lane.mask + 1;
+
+	if (producer->next - producer->consumed < ring)
+		return true;
+	/* Acquire, with the release in ep_receive(): the consumer has read and settled those lines. */
+	producer->consumed = atomic_load_explicit(&producer->lane.head->consumed,
+						  memory_order_acquire);
+	if (producer->next - producer->consumed > ring)   /* I6: beyond what was sent, or backwards */
+		producer->closed = -EPROTO;
+	return !producer->closed && producer->next - producer->consumed < ring;
+}
+
+static void fill(struct ep_line *line, const struct ep_send *send)
+{
+	line->id = send->id;
+	line->kind = send->buffer ? EP_KIND_BUFFER : EP_KIND_INLINE;
+	line->size = send->size;
+	line->context = send->context;
+	if (send->buffer)
+		line->buffer = *send->buffer;
+	else
+		memcpy(line->bytes, send->bytes, send->size);
+}
+
+static void mark(struct ep_producer *producer, const struct ep_buffer *buffer, bool sent)
+{
+	/* Relaxed: in front of the line's release, and read only through it or when we are dead. */
+	atomic_store_explicit(&producer->lane.allocated[buffer->class][buffer->index],
+			      ep_allocated_word(buffer->generation, sent), memory_order_relaxed);
+}
+
+/* The fence moved while the line was on its way. 0: it had been received before. */
+static int take_back(struct ep_producer *producer, struct ep_line *line, const struct ep_send *send)
+{
+	producer->closed = -ESTALE;
+	/* Relaxed, after the acquire that saw the fence moved: a consumer that had not seen that, and so
+	 * keeps the line without asking, stored this before it looked (ep_receive()). */
+	if (atomic_load_explicit(&producer->lane.head->taken, memory_order_relaxed) >
+	    producer->next)
+		return 0;
+	if (!ep_settle(line, producer->next, EP_LINE_TAKEN_BACK))
+		return 0;   /* received, or reclaimed and counted: it was sent */
+	if (send->buffer)
+		mark(producer, send->buffer, false);
+	return -ESTALE;
+}
+
+int ep_send(struct ep_producer *producer, const struct ep_send *send)
+{
+	struct ep_lane_head *head = producer->lane.head;
+	struct ep_line *line = &producer->lane.lines[producer->next & producer->lane.mask];
+	int r = 0;
+
+	if (!producer->closed && !ep_still_serves(&producer->fencing))
+		producer->closed = -ESTALE;
+	if (producer->closed)
+		return producer->closed;
+	if (!ep_can_send(producer))
+		return producer->closed ? producer->closed : -EAGAIN;
+	fill(line, send);
+	if (send->buffer)
+		mark(producer, send->buffer, true);
+	/* Release, with the acquire in ep_receive(): the message is whole before it is visible (I5). */
+	atomic_store_explicit(&line->word, ep_line_word(producer->next, EP_LINE_SENT),
+			      memory_order_release);
+	/* Full, with the one in ep_arm() (the consumer sees the line, or we see it armed) and with the one
+	 * in registry_fence() (the supervisor sees the line, or we see the fence moved). */
+	atomic_thread_fence(memory_order_seq_cst);
+	if (!ep_still_serves(&producer->fencing))
+		r = take_back(producer, line, send);
+	if (r < 0)
+		return r;
+	producer->next++;
+	/* Relaxed: for people to look at. */
+	atomic_store_explicit(&head->sent, producer->next, memory_order_relaxed);
+	/* Relaxed: the fence above has ordered it. The exchange lets one ring only. */
+	return atomic_load_explicit(&head->armed, memory_order_relaxed) &&
+	       atomic_exchange_explicit(&head->armed, 0, memory_order_relaxed);
+}
