@@ -1,6 +1,7 @@
 #include <config.h>
 
 #include "apilib/channel.h"
+#include "apilib/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,12 +11,6 @@
 #include <unistd.h>
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
 
 /* ---- making ---- */
 
@@ -37,14 +32,16 @@ static int write_header(int fd, const struct ep_geometry *geometry)
 	struct ep_channel_header header = { .magic = EP_CHANNEL_MAGIC, .layout = EP_CHANNEL_LAYOUT,
 					    .geometry = *geometry };
 
-	if (pwrite(fd, &header, sizeof header, 0) != (ssize_t)sizeof header)
-		return errno ? -errno : -EIO;
-	return 0;
+	ssize_t written = pwrite(fd, &header, sizeof header, 0);
+
+	if (written < 0)
+		return -errno;
+	return written == (ssize_t)sizeof header ? 0 : -EIO;
 }
 
 int ep_channel_create(const struct ep_geometry *geometry)
 {
-	CLEANUP(close_fd) int fd = memfd_create("epochd-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	CLEANUP(ep_close_fd) int fd = memfd_create("epochd-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int r;
 
 	if (fd < 0)

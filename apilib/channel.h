@@ -67,7 +67,7 @@ struct ep_producer {
 	struct ep_pool *pool[EP_CLASSES_MAX];
 };
 
-/* Of a channel that nobody has sent on. The channel stays mapped longer than *out. -ENOMEM. */
+/* Of a channel that nobody has sent on; it stays where it is, and mapped, longer than *out. -ENOMEM. */
 int ep_producer_init(struct ep_producer *out, const struct ep_channel *channel,
 		     enum ep_direction direction, struct ep_fencing fencing);
 void ep_producer_deinit(struct ep_producer *producer);   /* of a zeroed one, too */
@@ -118,6 +118,7 @@ struct ep_received {
 	unsigned char bytes[EP_INLINE];    /* otherwise: a copy */
 };
 
+/* As ep_producer_init(), and nothing to free. */
 void ep_consumer_init(struct ep_consumer *out, const struct ep_channel *channel,
 		      enum ep_direction direction, struct ep_fencing fencing);
 

@@ -7,7 +7,7 @@
 
 static inline bool ep_still_serves(const struct ep_fencing *fencing)
 {
-	/* Acquire, with the release in registry_fence(): who sees it moved also sees what was consumed by
+	/* Acquire, with the release in app_fence(): who sees it moved also sees what was consumed by
 	 * those who had not (ep_send(), ep_receive()). */
 	return ep_fence_serves(atomic_load_explicit(fencing->word, memory_order_acquire),
 			       fencing->epoch);

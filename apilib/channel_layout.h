@@ -59,18 +59,32 @@ static inline uint64_t ep_allocated_word(uint64_t generation, bool sent)
 
 static inline uint64_t ep_allocated_generation(uint64_t word) { return word >> 1; }
 
-struct ep_line {
-	_Atomic uint64_t word;   /* ep_line_word(); 0: never used */
-	uint16_t id;             /* of the message's type */
-	uint16_t kind;           /* enum ep_line_kind */
-	uint32_t size;           /* bytes of payload */
+struct ep_content {
+	uint16_t id;     /* of the message's type */
+	uint16_t kind;   /* enum ep_line_kind */
+	uint32_t size;   /* bytes of payload */
 	uint64_t context;
 	union {
 		unsigned char bytes[EP_INLINE];
 		struct ep_buffer buffer;
 	};
 };
+
+struct ep_line {
+	_Atomic uint64_t word;   /* ep_line_word(); 0: never used */
+	struct ep_content content;
+};
 static_assert(sizeof(struct ep_line) == 64, "layout 1");
+
+/* A peer may write to a line at any time: what is checked must be what is used, so it is copied once, and
+ * the fence keeps the compiler from reading the line again in place of the copy (I6). */
+static inline struct ep_content ep_line_copy(const struct ep_line *line)
+{
+	struct ep_content content = line->content;
+
+	atomic_signal_fence(memory_order_seq_cst);
+	return content;
+}
 
 struct ep_lane_head {
 	/* The consumer's. Messages that it has laid hand on: those below are received, unless the fence had

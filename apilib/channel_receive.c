@@ -35,11 +35,10 @@ static const char *nonsense(const struct ep_consumer *consumer, uint64_t word)
 	return "a line holds a number that is not its own";
 }
 
-static const char *copy_buffer(const struct ep_consumer *consumer, const struct ep_line *line,
-			       struct ep_received *out)
+static const char *check_buffer(const struct ep_consumer *consumer, struct ep_buffer buffer,
+				struct ep_received *out)
 {
 	const struct ep_geometry *geometry = consumer->lane.geometry;
-	const struct ep_buffer buffer = line->buffer;
 
 	if (buffer.class >= geometry->classes ||
 	    buffer.index >= geometry->class[buffer.class].count)
@@ -58,24 +57,24 @@ static const char *copy_buffer(const struct ep_consumer *consumer, const struct 
 	return NULL;
 }
 
-/* Each field is read once (I6); `out` is ours. */
-static const char *copy(const struct ep_consumer *consumer, const struct ep_line *line,
-			struct ep_received *out)
+/* NULL, or what is wrong. */
+static const char *take_out(const struct ep_consumer *consumer, const struct ep_line *line,
+			    struct ep_received *out)
 {
-	uint16_t kind = line->kind;
+	const struct ep_content content = ep_line_copy(line);
 
-	out->id = line->id;
-	out->context = line->context;
-	out->size = line->size;
+	out->id = content.id;
+	out->context = content.context;
+	out->size = content.size;
 	out->is_buffer = false;
 	out->in_place = NULL;
-	if (kind == EP_KIND_BUFFER)
-		return copy_buffer(consumer, line, out);
-	if (kind != EP_KIND_INLINE)
+	if (content.kind == EP_KIND_BUFFER)
+		return check_buffer(consumer, content.buffer, out);
+	if (content.kind != EP_KIND_INLINE)
 		return "a line is of no known kind";
-	if (out->size > EP_INLINE)
+	if (content.size > EP_INLINE)
 		return "a message is larger than its line";
-	memcpy(out->bytes, line->bytes, sizeof out->bytes);
+	memcpy(out->bytes, content.bytes, sizeof out->bytes);
 	return NULL;
 }
 
@@ -100,12 +99,12 @@ int ep_receive(struct ep_consumer *consumer, struct ep_received *out)
 	word = atomic_load_explicit(&line->word, memory_order_acquire);
 	if (word != ep_line_word(consumer->next, EP_LINE_SENT))
 		return nothing(consumer, nonsense(consumer, word));
-	why = copy(consumer, line, out);
+	why = take_out(consumer, line, out);
 	if (why)
 		return nothing(consumer, why);
 	/* Relaxed: the fence that follows orders it. */
 	atomic_store_explicit(&head->taken, consumer->next + 1, memory_order_relaxed);
-	/* Full, with the one in registry_fence(): the supervisor sees that we have it, or we see that the
+	/* Full, with the one in ep_channel_reclaim(): the supervisor sees that we have it, or we see that the
 	 * fence moved and ask who has it. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!ep_still_serves(&consumer->fencing) &&

@@ -20,9 +20,15 @@ static bool reclaim_buffer(const struct ep_lane *lane, struct ep_buffer buffer)
 		       memory_order_release, memory_order_relaxed);
 }
 
-static uint32_t largest(const struct ep_geometry *geometry)
+/* What a message can have at most, whatever it says (I6). */
+static uint32_t bound(const struct ep_geometry *geometry, const struct ep_content *content)
 {
-	return geometry->classes ? geometry->class[geometry->classes - 1].size : EP_INLINE;
+	uint32_t most = EP_INLINE;
+
+	if (content->kind == EP_KIND_BUFFER)
+		most = content->buffer.class < geometry->classes ?
+			       geometry->class[content->buffer.class].size : 0;
+	return content->size < most ? content->size : most;
 }
 
 static void reclaim_line(const struct ep_lane *lane, uint64_t index, uint64_t taken,
@@ -32,7 +38,7 @@ static void reclaim_line(const struct ep_lane *lane, uint64_t index, uint64_t ta
 	/* Acquire, with the release in ep_send(): the line is whole. */
 	uint64_t word = atomic_load_explicit(&line->word, memory_order_acquire);
 	uint64_t position = ep_line_position(word);
-	uint32_t size;
+	struct ep_content content;
 
 	/* I6: its own place, and neither taken nor further ahead than the ring is long. */
 	if (!word || word != ep_line_word(position, EP_LINE_SENT) ||
@@ -40,10 +46,10 @@ static void reclaim_line(const struct ep_lane *lane, uint64_t index, uint64_t ta
 		return;
 	if (!ep_settle(line, position, EP_LINE_RECLAIMED))
 		return;
-	size = line->size;
+	content = ep_line_copy(line);
 	counts->messages++;
-	counts->bytes += size < largest(lane->geometry) ? size : largest(lane->geometry);
-	if (line->kind == EP_KIND_BUFFER && reclaim_buffer(lane, line->buffer))
+	counts->bytes += bound(lane->geometry, &content);
+	if (content.kind == EP_KIND_BUFFER && reclaim_buffer(lane, content.buffer))
 		counts->buffers++;
 }
 

@@ -181,16 +181,16 @@ bool ep_can_send(struct ep_producer *producer)
 	return !producer->closed && producer->next - producer->consumed < ring;
 }
 
-static void fill(struct ep_line *line, const struct ep_send *send)
+static void fill(struct ep_content *content, const struct ep_send *send)
 {
-	line->id = send->id;
-	line->kind = send->buffer ? EP_KIND_BUFFER : EP_KIND_INLINE;
-	line->size = send->size;
-	line->context = send->context;
+	content->id = send->id;
+	content->kind = send->buffer ? EP_KIND_BUFFER : EP_KIND_INLINE;
+	content->size = send->size;
+	content->context = send->context;
 	if (send->buffer)
-		line->buffer = *send->buffer;
+		content->buffer = *send->buffer;
 	else
-		memcpy(line->bytes, send->bytes, send->size);
+		memcpy(content->bytes, send->bytes, send->size);
 }
 
 static void mark(struct ep_producer *producer, const struct ep_buffer *buffer, bool sent)
@@ -228,14 +228,14 @@ int ep_send(struct ep_producer *producer, const struct ep_send *send)
 		return producer->closed;
 	if (!ep_can_send(producer))
 		return producer->closed ? producer->closed : -EAGAIN;
-	fill(line, send);
+	fill(&line->content, send);
 	if (send->buffer)
 		mark(producer, send->buffer, true);
 	/* Release, with the acquire in ep_receive(): the message is whole before it is visible (I5). */
 	atomic_store_explicit(&line->word, ep_line_word(producer->next, EP_LINE_SENT),
 			      memory_order_release);
 	/* Full, with the one in ep_arm() (the consumer sees the line, or we see it armed) and with the one
-	 * in registry_fence() (the supervisor sees the line, or we see the fence moved). */
+	 * in ep_channel_reclaim() (the supervisor sees the line, or we see the fence moved). */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!ep_still_serves(&producer->fencing))
 		r = take_back(producer, line, send);

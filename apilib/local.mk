@@ -7,6 +7,7 @@ libep_la_SOURCES = \
 	%D%/channel_receive.c \
 	%D%/channel_reclaim.c \
 	%D%/channel_send.c \
+	%D%/fd.h \
 	%D%/fence.c \
 	%D%/fence.h \
 	%D%/geometry.c \

@@ -1,5 +1,6 @@
 #include <config.h>
 
+#include "apilib/fd.h"
 #include "apilib/registry.h"
 
 #include <errno.h>
@@ -10,12 +11,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
 
 /* FNV-1a (Fowler, Noll, Vo), 64 bits, over what stands before the checksum but for the magic, which is
  * written last. It finds damage, not malice: the directory's owner and mode keep others out. */
@@ -60,7 +55,7 @@ static int open_new(int directory, const char *name)
 int ep_registry_create(struct ep_page **out, int directory, const struct ep_registry_id *id)
 {
 	char fresh[EP_NAME_SIZE + 8];
-	CLEANUP(close_fd) int fd = -1;
+	CLEANUP(ep_close_fd) int fd = -1;
 	struct ep_page *page;
 	int r;
 
@@ -145,7 +140,7 @@ static int check_header(const struct ep_page *copy, const struct ep_registry_id 
 int ep_registry_open(struct ep_page **out, int directory, const struct ep_registry_id *id,
 		     const char **why)
 {
-	CLEANUP(close_fd) int fd = -1;
+	CLEANUP(ep_close_fd) int fd = -1;
 	struct ep_page copy, *page;
 	int r;
 
@@ -173,7 +168,7 @@ int ep_registry_open(struct ep_page **out, int directory, const struct ep_regist
 
 void ep_registry_close_fence(int directory, const char *name)
 {
-	CLEANUP(close_fd) int fd = openat(directory, name,
+	CLEANUP(ep_close_fd) int fd = openat(directory, name,
 					  O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	const char *why;
 	struct ep_page *page;

@@ -14,6 +14,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "apilib/fd.h"
 #include "supervisor/kernel.h"
 
 #define CGROUP2_MAGIC 0x63677270
@@ -31,12 +32,6 @@ static void close_file(FILE **file)
 	if (*file)
 		fclose(*file);
 }
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-}
-
 /* ---- where ---- */
 
 /* The mount point of the first cgroup2 tree, malloc'ed, and in *root the cgroup that is mounted there
@@ -129,7 +124,7 @@ static int open_directory(int at, const char *path)
 /* Makes it if need be, and proves that we may make cgroups in it. The directory's fd. */
 static int use(const char *path)
 {
-	CLEANUP(close_fd) int fd = -1;
+	CLEANUP(ep_close_fd) int fd = -1;
 	struct statfs st;
 	int kept;
 
@@ -236,7 +231,7 @@ static int each_below(int cgroup, below_fn *fn, void *user)
 		return r;
 	}
 	while (r >= 0 && (entry = readdir(dir))) {   /* NOLINT(concurrency-mt-unsafe) */
-		CLEANUP(close_fd) int child = -1;
+		CLEANUP(ep_close_fd) int child = -1;
 
 		if (entry->d_type != DT_DIR || strcmp(entry->d_name, ".") == 0 ||
 		    strcmp(entry->d_name, "..") == 0)
@@ -277,7 +272,7 @@ void cgroups_close(struct cgroups *cgroups, bool remove_empty)
 		each_below(cgroups->fd, remove_below, &depth);
 		rmdir(cgroups->path);
 	}
-	close_fd(&cgroups->fd);
+	ep_close_fd(&cgroups->fd);
 	free(cgroups->path);
 	free(cgroups->name);
 	free(cgroups);
@@ -310,7 +305,7 @@ int cgroup_open(struct cgroups *cgroups, const char *app)
 void cgroup_remove(struct cgroups *cgroups, const char *app)
 {
 	int depth = DEPTH_MOST;
-	CLEANUP(close_fd) int fd = -1;
+	CLEANUP(ep_close_fd) int fd = -1;
 
 	if (!cgroups->path)
 		return;

@@ -26,6 +26,7 @@ unit_tests = \
 	tests/unit/check_environment \
 	tests/unit/check_events \
 	tests/unit/check_fence \
+	tests/unit/check_handle \
 	tests/unit/check_history \
 	tests/unit/check_identity \
 	tests/unit/check_ledger \

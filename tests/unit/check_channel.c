@@ -28,7 +28,6 @@ static void move_fence(enum ep_state state)
 {
 	atomic_store_explicit(fence, ep_fence_pack(EPOCH, state, (struct ep_end){ 0 }),
 			      memory_order_release);
-	atomic_thread_fence(memory_order_seq_cst);   /* as registry_fence() does */
 }
 
 static struct ep_fencing fencing(void)
@@ -162,6 +161,18 @@ START_TEST(each_geometry_is_good_or_says_why_not)
 	ck_assert_int_eq(r, geometries[_i].why ? -EINVAL : 0);
 	if (geometries[_i].why)
 		ck_assert_str_eq(why ? why : "none", geometries[_i].why);
+}
+END_TEST
+
+START_TEST(what_is_not_configured_is_as_designed)
+{
+	const char *why;
+
+	ck_assert_int_eq(ep_geometry_check(&ep_geometry_default, &why), 0);
+	ck_assert_uint_eq(ep_geometry_default.ring, 128);
+	ck_assert_uint_eq(ep_geometry_default.classes, 3);
+	ck_assert_uint_eq(ep_geometry_default.class[1].size, 2048);
+	ck_assert_uint_eq(ep_geometry_default.class[1].count, 32);
 }
 END_TEST
 
@@ -367,6 +378,37 @@ START_TEST(nothing_is_sent_or_received_after_the_fence_moved)
 	move_fence(EP_UP);   /* whatever comes: this end stays closed */
 	ck_assert_int_eq(ep_receive(&consumer, &received), -ESTALE);
 	ck_assert_int_eq(send_number(3), -ESTALE);
+}
+END_TEST
+
+/* Its receiver may still be reading there. */
+START_TEST(what_was_collected_is_not_given_out_again)
+{
+	struct ep_received received;
+	struct ep_buffer buffer;
+	void *memory;
+	int i;
+
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(send_filled((uint32_t)i, 200), 0);
+	received = receive();
+	move_fence(EP_DOWN);
+	reclaim();
+	ck_assert_int_eq(ep_allocate(&producer, 200, &buffer, &memory), -ESTALE);
+	ck_assert(is_whole(&received));
+}
+END_TEST
+
+START_TEST(no_message_counts_more_bytes_than_it_has_room_for)
+{
+	ck_assert_int_eq(send_number(0), 0);
+	ck_assert_int_eq(send_filled(1, 50), 0);
+	ck_assert_int_eq(send_filled(2, 50), 0);
+	consumer.lane.lines[0].content.size = UINT32_MAX;
+	consumer.lane.lines[1].content.size = UINT32_MAX;
+	consumer.lane.lines[2].content.buffer.class = 9;
+	move_fence(EP_DOWN);
+	ck_assert_uint_eq(reclaim().bytes, EP_INLINE + 64);
 }
 END_TEST
 
@@ -581,12 +623,12 @@ static struct ep_line *line(unsigned index)
 	return &consumer.lane.lines[index];
 }
 
-static void bad_kind(void) { line(0)->kind = 2; }
-static void too_long(void) { line(0)->size = EP_INLINE + 1; }
-static void class_unknown(void) { line(1)->buffer.class = 2; }
-static void index_unknown(void) { line(1)->buffer.index = 3; }
-static void generation_unknown(void) { line(1)->buffer.generation++; }
-static void larger_than_buffer(void) { line(1)->size = 65; }
+static void bad_kind(void) { line(0)->content.kind = 2; }
+static void too_long(void) { line(0)->content.size = EP_INLINE + 1; }
+static void class_unknown(void) { line(1)->content.buffer.class = 2; }
+static void index_unknown(void) { line(1)->content.buffer.index = 3; }
+static void generation_unknown(void) { line(1)->content.buffer.generation++; }
+static void larger_than_buffer(void) { line(1)->content.size = 65; }
 static void other_number(void) { line(0)->word = ep_line_word(5, EP_LINE_SENT); }
 static void punched(void)
 {
@@ -669,7 +711,7 @@ START_TEST(no_more_is_counted_than_a_channel_holds)
 			_i ? (uint64_t)rand() << 32 | (unsigned)rand() : ~UINT64_C(0);
 	for (i = 0; i < small.ring; i++) {
 		line(i)->word = ep_line_word(consumer.lane.head->taken + i, EP_LINE_SENT);
-		line(i)->size = UINT32_MAX;
+		line(i)->content.size = UINT32_MAX;
 	}
 	move_fence(EP_DOWN);
 	ep_channel_reclaim(&channel, EP_TO_APPLICATION, &counts);
@@ -763,6 +805,7 @@ static void fill(TCase *tcase)
 	rounds = (uint32_t)length * 300;
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
 	tcase_add_loop_test(tcase, each_geometry_is_good_or_says_why_not, 0, ARRAY_SIZE(geometries));
+	tcase_add_test(tcase, what_is_not_configured_is_as_designed);
 	tcase_add_test(tcase, a_client_may_ask_for_less_and_not_for_more);
 	tcase_add_test(tcase, messages_arrive_whole_and_in_order_round_after_round);
 	tcase_add_test(tcase, a_full_ring_refuses_until_a_line_was_read);
@@ -771,6 +814,8 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, only_a_sleeper_is_rung_and_once);
 	tcase_add_test(tcase, no_wake_up_is_lost);
 	tcase_add_test(tcase, nothing_is_sent_or_received_after_the_fence_moved);
+	tcase_add_test(tcase, what_was_collected_is_not_given_out_again);
+	tcase_add_test(tcase, no_message_counts_more_bytes_than_it_has_room_for);
 	tcase_add_test(tcase, a_buffer_is_collected_from_whoever_has_it);
 	tcase_add_loop_test(tcase, a_line_is_counted_once_whenever_the_fence_moves, 0, length * 3);
 	tcase_add_loop_test(tcase, a_sender_killed_at_any_instant_leaves_a_clean_cut, 0, length);

@@ -1,0 +1,12 @@
+/* For CLEANUP: closes a descriptor where its scope ends; -1 is none. */
+#ifndef EPOCHD_FD_H
+#define EPOCHD_FD_H
+
+#include <unistd.h>
+
+static inline void ep_close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+#endif
