@@ -60,12 +60,11 @@ own_environment()
 		HOME="$work/home" TMPDIR="$work/tmp" "${kept[@]}" "$@" </dev/null
 }
 
-# What the tests left: processes and shared memory of the user made for them, files in its TMPDIR.
-# The thread sanitizer's runtime makes a file for a moment as each program starts; what is killed just then
-# leaves it.
+# What the tests left: processes and shared memory of the user made for them, files in its TMPDIR but for
+# those named $1.
 left_behind()
 {
-	find "$work/tmp" -mindepth 1 -maxdepth 1 ! -name 'tsan.rodata.*'
+	find "$work/tmp" -mindepth 1 -maxdepth 1 ! -name "$1"
 	[ -n "$user" ] || return 0
 	find /dev/shm -mindepth 1 -maxdepth 1 -user "$user"
 	users_processes | xargs -r ps -o pid=,args= -p || :
