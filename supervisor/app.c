@@ -353,7 +353,7 @@ struct leftovers app_leftovers(const struct app *app)
 {
 	return (struct leftovers){ .kernel = app->epochd->kernel, .cgroups = app->epochd->cgroups,
 				   .is_main = is_main, .user = app->epochd,
-				   .sole = app->epochd->run_mode };
+				   .sole = app->epochd->run_mode || !app->epochd->had_several };
 }
 
 /* ---- what people ask ---- */

@@ -60,6 +60,7 @@ struct epochd {
 
 	struct app **apps;              /* in the order of the configuration */
 	size_t app_count;
+	bool had_several;               /* at any time since the start: an orphan may be anybody's */
 
 	struct report_warning warnings[WARNINGS_MAX];
 	size_t warning_count;

@@ -29,7 +29,7 @@ struct leftovers {
 	struct cgroups *cgroups;
 	is_main_fn *is_main;
 	void *user;
-	bool sole;              /* one application only (`epochd run`): every orphan of ours is its */
+	bool sole;              /* one application only, ever: every orphan of ours is its */
 };
 
 /* Looks once, kills (SIGKILL) what it finds, without waiting. The count found, 0: a pass found nothing.

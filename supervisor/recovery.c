@@ -153,6 +153,7 @@ static int add_app(struct epochd *epochd, const struct found_at_start *at_start,
 		return r;
 	}
 	epochd->apps[epochd->app_count++] = app;
+	epochd->had_several |= epochd->app_count > 1;
 	return 0;
 }
 

@@ -209,6 +209,7 @@ static int apply(struct epochd *epochd, struct config *config)
 	free(epochd->apps);
 	epochd->apps = apps;
 	epochd->app_count = count;
+	epochd->had_several |= count > 1;
 	epochd_retire(epochd, was);
 	store_set_keep(epochd->store, config->keep_events, config->keep_incarnations);
 	group_reconfigured(epochd);

@@ -125,6 +125,7 @@ integration_tests = \
 	tests/integration/shutdown.sh \
 	tests/integration/shutdown_strays.sh \
 	tests/integration/slow_fsync.sh \
+	tests/integration/sole.sh \
 	tests/integration/stderr_full.sh \
 	tests/integration/steps.sh \
 	tests/integration/torture_supervisor.sh \
