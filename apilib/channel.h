@@ -80,6 +80,10 @@ void ep_producer_deinit(struct ep_producer *producer);   /* of a zeroed one, too
 int ep_allocate(struct ep_producer *producer, size_t size, struct ep_buffer *out, void **memory);
 int ep_free(struct ep_producer *producer, const struct ep_buffer *buffer);   /* -ESTALE: collected */
 
+/* The buffer that begins at that address, allocated and not sent yet. -ENOENT: no buffer is there; -EINVAL:
+ * inside of one, or it is not the caller's (any more). */
+int ep_buffer_at(const struct ep_producer *producer, const void *memory, struct ep_buffer *out);
+
 struct ep_send {
 	uint16_t id;
 	uint64_t context;
@@ -138,7 +142,7 @@ void ep_disarm(struct ep_consumer *consumer);   /* after sleeping */
 
 struct ep_reclaimed {
 	uint64_t messages, bytes;               /* sent, and never received */
-	uint64_t buffers;                       /* that those were in */
+	uint64_t buffers, buffer_bytes;         /* that those were in */
 	uint64_t collected, collected_bytes;    /* abandoned by a sender, or held by a receiver */
 };
 
@@ -147,4 +151,9 @@ struct ep_reclaimed {
  * wrote, no more is counted than the channel holds. Doing it again counts nothing twice. */
 void ep_channel_reclaim(const struct ep_channel *channel, enum ep_direction direction,
 			struct ep_reclaimed *counts);
+
+/* Adds what that would take back, and changes nothing: for an application whose client is dead, and which may
+ * die itself before anybody hears the counts; then the supervisor reclaims. Nobody else uses the direction. */
+void ep_channel_count(const struct ep_channel *channel, enum ep_direction direction,
+		      struct ep_reclaimed *counts);
 #endif

@@ -3,21 +3,31 @@
 #include "apilib/channel.h"
 #include "apilib/channel_fence.h"
 
-/* Of the buffer that a reclaimed line names, if it is one that was sent. */
-static bool reclaim_buffer(const struct ep_lane *lane, struct ep_buffer buffer)
+/* One use of a buffer is over, by us; or would be. */
+static bool end_use(const struct ep_lane *lane, const struct ep_buffer *buffer, bool settle)
 {
-	uint64_t held = buffer.generation - 1;
+	_Atomic uint64_t *released = &lane->released[buffer->class][buffer->index];
+	uint64_t held = buffer->generation - 1;
+
+	/* Relaxed: nobody is there to race with. */
+	if (!settle)
+		return atomic_load_explicit(released, memory_order_relaxed) == held;
+	/* Release, with the acquire in ep_receive(), which must then see the fence moved. */
+	return atomic_compare_exchange_strong_explicit(released, &held, buffer->generation,
+						       memory_order_release, memory_order_relaxed);
+}
+
+/* Of the buffer that a reclaimed line names, if it is one that was sent. */
+static bool reclaim_buffer(const struct ep_lane *lane, struct ep_buffer buffer, bool settle)
+{
 
 	if (buffer.class >= lane->geometry->classes ||
 	    buffer.index >= lane->geometry->class[buffer.class].count)
 		return false;
-	/* Release, with the acquire in ep_receive(), which must then see the fence moved. */
 	return atomic_load_explicit(&lane->allocated[buffer.class][buffer.index],
 				    memory_order_relaxed) ==
 		       ep_allocated_word(buffer.generation, true) &&
-	       atomic_compare_exchange_strong_explicit(
-		       &lane->released[buffer.class][buffer.index], &held, buffer.generation,
-		       memory_order_release, memory_order_relaxed);
+	       end_use(lane, &buffer, settle);
 }
 
 /* What a message can have at most, whatever it says (I6). */
@@ -31,7 +41,7 @@ static uint32_t bound(const struct ep_geometry *geometry, const struct ep_conten
 	return content->size < most ? content->size : most;
 }
 
-static void reclaim_line(const struct ep_lane *lane, uint64_t index, uint64_t taken,
+static void reclaim_line(const struct ep_lane *lane, uint64_t index, uint64_t taken, bool settle,
 			 struct ep_reclaimed *counts)
 {
 	struct ep_line *line = &lane->lines[index];
@@ -44,32 +54,34 @@ static void reclaim_line(const struct ep_lane *lane, uint64_t index, uint64_t ta
 	if (!word || word != ep_line_word(position, EP_LINE_SENT) ||
 	    (position & lane->mask) != index || position - taken > lane->mask)
 		return;
-	if (!ep_settle(line, position, EP_LINE_RECLAIMED))
+	if (settle && !ep_settle(line, position, EP_LINE_RECLAIMED))
 		return;
 	content = ep_line_copy(line);
 	counts->messages++;
 	counts->bytes += bound(lane->geometry, &content);
-	if (content.kind == EP_KIND_BUFFER && reclaim_buffer(lane, content.buffer))
+	if (content.kind == EP_KIND_BUFFER && reclaim_buffer(lane, content.buffer, settle)) {
 		counts->buffers++;
+		counts->buffer_bytes += lane->geometry->class[content.buffer.class].size;
+	}
 }
 
-static void collect(const struct ep_lane *lane, uint32_t class, uint32_t index,
+static void collect(const struct ep_lane *lane, uint32_t class, uint32_t index, bool settle,
 		    struct ep_reclaimed *counts)
 {
-	uint64_t generation = ep_allocated_generation(
-		atomic_load_explicit(&lane->allocated[class][index], memory_order_relaxed));
-	uint64_t held = generation - 1;
+	struct ep_buffer buffer = {
+		.class = class, .index = index,
+		.generation = ep_allocated_generation(atomic_load_explicit(
+			&lane->allocated[class][index], memory_order_relaxed)),
+	};
 
-	/* Release, as in reclaim_buffer(). */
-	if (!atomic_compare_exchange_strong_explicit(&lane->released[class][index], &held, generation,
-						     memory_order_release, memory_order_relaxed))
+	if (!end_use(lane, &buffer, settle))
 		return;
 	counts->collected++;
 	counts->collected_bytes += lane->geometry->class[class].size;
 }
 
-void ep_channel_reclaim(const struct ep_channel *channel, enum ep_direction direction,
-			struct ep_reclaimed *counts)
+static void take_back(const struct ep_channel *channel, enum ep_direction direction, bool settle,
+		      struct ep_reclaimed *counts)
 {
 	struct ep_lane lane = ep_channel_lane(channel, direction);
 	uint64_t taken, i;
@@ -80,8 +92,31 @@ void ep_channel_reclaim(const struct ep_channel *channel, enum ep_direction dire
 	atomic_thread_fence(memory_order_seq_cst);
 	taken = atomic_load_explicit(&lane.head->taken, memory_order_relaxed);
 	for (i = 0; i <= lane.mask; i++)
-		reclaim_line(&lane, i, taken, counts);
+		reclaim_line(&lane, i, taken, settle, counts);
 	for (class = 0; class < channel->geometry.classes; class++)
 		for (i = 0; i < channel->geometry.class[class].count; i++)
-			collect(&lane, class, (uint32_t)i, counts);
+			collect(&lane, class, (uint32_t)i, settle, counts);
+}
+
+void ep_channel_reclaim(const struct ep_channel *channel, enum ep_direction direction,
+			struct ep_reclaimed *counts)
+{
+	take_back(channel, direction, true, counts);
+}
+
+void ep_channel_count(const struct ep_channel *channel, enum ep_direction direction,
+		      struct ep_reclaimed *counts)
+{
+	struct ep_reclaimed all = { 0 };
+
+	take_back(channel, direction, false, &all);
+	/* Those in lines were seen twice. */
+	all.collected -= all.buffers < all.collected ? all.buffers : all.collected;
+	all.collected_bytes -= all.buffer_bytes < all.collected_bytes ? all.buffer_bytes : all.collected_bytes;
+	counts->messages += all.messages;
+	counts->bytes += all.bytes;
+	counts->buffers += all.buffers;
+	counts->buffer_bytes += all.buffer_bytes;
+	counts->collected += all.collected;
+	counts->collected_bytes += all.collected_bytes;
 }

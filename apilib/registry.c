@@ -24,11 +24,19 @@ static uint64_t checksum_of(const struct ep_page *page)
 	return sum;
 }
 
+static uint32_t slots_for(const struct ep_registry_id *id)
+{
+	uint32_t count = id->slots > EP_SLOTS_MIN ? id->slots : EP_SLOTS_MIN;
+
+	return count > EP_INDEX_MAX + 1 ? EP_INDEX_MAX + 1 : count;
+}
+
 static void fill_header(struct ep_page *page, const struct ep_registry_id *id)
 {
 	page->layout = EP_LAYOUT;
 	page->header_size = EP_SLOTS_AT;
-	page->slot_size = EP_SLOT_SIZE;
+	page->slot_size = sizeof(struct ep_slot);
+	page->slot_count = slots_for(id);
 	snprintf(page->uuid, sizeof page->uuid, "%s", id->uuid);
 	snprintf(page->boot_id, sizeof page->boot_id, "%s", id->boot_id);
 	snprintf(page->name, sizeof page->name, "%s", id->name);
@@ -38,9 +46,9 @@ static void fill_header(struct ep_page *page, const struct ep_registry_id *id)
 }
 
 /* NULL, with errno, if it cannot be mapped. */
-static struct ep_page *map_page(int fd)
+static struct ep_page *map_page(int fd, size_t size)
 {
-	void *page = mmap(NULL, EP_SLOTS_AT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	return page == MAP_FAILED ? NULL : page;
 }
@@ -55,6 +63,7 @@ static int open_new(int directory, const char *name)
 int ep_registry_create(struct ep_page **out, int directory, const struct ep_registry_id *id)
 {
 	char fresh[EP_NAME_SIZE + 8];
+	size_t size = ep_registry_size(slots_for(id));
 	CLEANUP(ep_close_fd) int fd = -1;
 	struct ep_page *page;
 	int r;
@@ -69,7 +78,7 @@ int ep_registry_create(struct ep_page **out, int directory, const struct ep_regi
 	if (fd < 0)
 		return fd;
 	errno = posix_fallocate(fd, 0, EP_SLOTS_AT);
-	page = errno ? NULL : map_page(fd);
+	page = errno || ftruncate(fd, (off_t)size) < 0 ? NULL : map_page(fd, size);
 	if (!page) {
 		r = -errno;
 		unlinkat(directory, fresh, 0);
@@ -78,7 +87,7 @@ int ep_registry_create(struct ep_page **out, int directory, const struct ep_regi
 	fill_header(page, id);
 	if (renameat(directory, fresh, directory, id->name) < 0) {
 		r = -errno;
-		ep_registry_unmap(page);
+		munmap(page, size);
 		unlinkat(directory, fresh, 0);
 		return r;
 	}
@@ -92,7 +101,7 @@ static int refuse(const char **why, const char *text)
 	return -EBADMSG;
 }
 
-static int check_file(int fd, const char **why)
+static int check_file(int fd, size_t *size, const char **why)
 {
 	struct stat st;
 
@@ -104,8 +113,10 @@ static int check_file(int fd, const char **why)
 		return refuse(why, "it belongs to another user");
 	if (st.st_nlink != 1)
 		return refuse(why, "it has more than one name");
-	if (st.st_size != EP_SLOTS_AT)
+	if (st.st_size < (off_t)ep_registry_size(EP_SLOTS_MIN) ||
+	    st.st_size > (off_t)ep_registry_size(EP_INDEX_MAX + 1))
 		return refuse(why, "its size is not that of a registry");
+	*size = (size_t)st.st_size;
 	return 0;
 }
 
@@ -114,23 +125,27 @@ static bool text_is(const char *field, size_t size, const char *text)
 	return memchr(field, '\0', size) && strcmp(field, text) == 0;
 }
 
-/* A copy that nobody else can change (I6). */
-static int check_header(const struct ep_page *copy, const struct ep_registry_id *id,
-			const char **why)
+int ep_registry_check(const struct ep_page *copy, size_t size, const char **why)
 {
+	/* Relaxed, both: a private copy. */
 	if (atomic_load_explicit(&copy->magic, memory_order_relaxed) != EP_REGISTRY_MAGIC)
-		return refuse(why, "it has no registry's magic");   /* relaxed: a private copy */
+		return refuse(why, "it has no registry's magic");
 	if (copy->layout != EP_LAYOUT)
 		return refuse(why, "its layout is of another version");
-	if (copy->header_size != EP_SLOTS_AT || copy->slot_size != EP_SLOT_SIZE ||
-	    copy->slot_count != 0)
+	if (copy->header_size != EP_SLOTS_AT || copy->slot_size != sizeof(struct ep_slot) ||
+	    copy->slot_count > EP_INDEX_MAX + 1 || ep_registry_size(copy->slot_count) != size)
 		return refuse(why, "its sizes are not those of this layout");
 	if (copy->checksum != checksum_of(copy))
 		return refuse(why, "its checksum is wrong");
-	if (!text_is(copy->name, sizeof copy->name, id->name))
-		return refuse(why, "it names another application");
 	if (!ep_fence_is_sane(atomic_load_explicit(&copy->fence, memory_order_relaxed)))
 		return refuse(why, "its fence word contradicts itself");
+	return 0;
+}
+
+static int check_whose(const struct ep_page *copy, const struct ep_registry_id *id, const char **why)
+{
+	if (!text_is(copy->name, sizeof copy->name, id->name))
+		return refuse(why, "it names another application");
 	if (!text_is(copy->uuid, sizeof copy->uuid, id->uuid) ||
 	    !text_is(copy->boot_id, sizeof copy->boot_id, id->boot_id))
 		return -ESTALE;
@@ -142,6 +157,7 @@ int ep_registry_open(struct ep_page **out, int directory, const struct ep_regist
 {
 	CLEANUP(ep_close_fd) int fd = -1;
 	struct ep_page copy, *page;
+	size_t size = 0;
 	int r;
 
 	*why = NULL;
@@ -151,18 +167,58 @@ int ep_registry_open(struct ep_page **out, int directory, const struct ep_regist
 		return -ENOENT;
 	if (fd < 0)
 		return refuse(why, "it cannot be opened");
-	r = check_file(fd, why);
+	r = check_file(fd, &size, why);
 	if (r < 0)
 		return r;
 	if (pread(fd, &copy, sizeof copy, 0) != (ssize_t)sizeof copy)
 		return refuse(why, "it cannot be read");
-	r = check_header(&copy, id, why);
+	r = ep_registry_check(&copy, size, why);
+	if (r == 0)
+		r = check_whose(&copy, id, why);
 	if (r < 0)
 		return r;
-	page = map_page(fd);
+	page = map_page(fd, size);
 	if (!page)
 		return -errno;
 	*out = page;
+	return 0;
+}
+
+/* A file that somebody put in its place is not ours to grow. */
+static int is_it(const struct ep_page *page, int fd)
+{
+	struct stat st;
+	uint64_t sum;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size != (off_t)ep_registry_size(page->slot_count) ||
+	    pread(fd, &sum, sizeof sum, offsetof(struct ep_page, checksum)) != sizeof sum ||
+	    sum != page->checksum)
+		return -ESTALE;
+	return 0;
+}
+
+int ep_registry_back_slots(struct ep_page *page, int directory, const char *name, uint32_t count)
+{
+	CLEANUP(ep_close_fd) int fd = -1;
+	int r;
+
+	if (count > page->slot_count)
+		return -EINVAL;
+	/* Relaxed: only we write it. */
+	if (count <= atomic_load_explicit(&page->slots_backed, memory_order_relaxed))
+		return 0;
+	fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -ESTALE : -errno;
+	r = is_it(page, fd);
+	if (r == 0)
+		r = -posix_fallocate(fd, EP_SLOTS_AT, (off_t)(count * sizeof(struct ep_slot)));
+	if (r < 0)
+		return r;
+	/* Release, with the acquire in ep_handle_check(): slots below it are allocated. */
+	atomic_store_explicit(&page->slots_backed, count, memory_order_release);
 	return 0;
 }
 
@@ -173,10 +229,11 @@ void ep_registry_close_fence(int directory, const char *name)
 	const char *why;
 	struct ep_page *page;
 	uint64_t fence;
+	size_t size;
 
-	if (fd < 0 || check_file(fd, &why) < 0)
+	if (fd < 0 || check_file(fd, &size, &why) < 0)
 		return;
-	page = map_page(fd);
+	page = map_page(fd, EP_SLOTS_AT);
 	if (!page)
 		return;
 	/* Relaxed: only a guard against files that are something else. */
@@ -188,11 +245,11 @@ void ep_registry_close_fence(int directory, const char *name)
 						    (struct ep_end){ .cause = EP_UNSEEN }),
 				      memory_order_release);
 	}
-	ep_registry_unmap(page);
+	munmap(page, EP_SLOTS_AT);
 }
 
 void ep_registry_unmap(struct ep_page *page)
 {
 	if (page)
-		munmap(page, EP_SLOTS_AT);
+		munmap(page, ep_registry_size(page->slot_count));   /* I4: nobody but us writes it */
 }

@@ -1,7 +1,8 @@
 /* The registry: an application's file in /dev/shm. Only the supervisor writes it (I4); whom `allow`
  * names may read it. Its totals and its fence word are the redo log of which the store is the
  * checkpoint: each is one 64-bit word, changed by one store, so that a kill anywhere is a clean cut (I5).
- * Offsets and fixed widths only (I6). The client slots come at EP_SLOTS_AT in a later layout. */
+ * Offsets and fixed widths only (I6). The slots of clients stand at EP_SLOTS_AT; they are allocated as they
+ * are first used, and nobody touches one before that: a hole of a full tmpfs is SIGBUS, even for a reader. */
 #ifndef EPOCHD_REGISTRY_H
 #define EPOCHD_REGISTRY_H
 
@@ -12,10 +13,12 @@
 #include <stdint.h>
 
 #include "apilib/fence.h"
+#include "apilib/handle.h"
 
 #define EP_REGISTRY_MAGIC 0x3164686370455045ull   /* "EPEpchd1" */
 
-enum { EP_LAYOUT = 1, EP_SLOTS_AT = 4096, EP_SLOT_SIZE = 128, EP_UUID_SIZE = 40, EP_NAME_SIZE = 64 };
+enum { EP_LAYOUT = 1, EP_SLOTS_AT = 4096, EP_SLOTS_MIN = 4096, EP_UUID_SIZE = 40, EP_NAME_SIZE = 64,
+       EP_CLIENT_NAME_SIZE = 40 };
 
 /* Odometers. The first ones are in the order of enum ep_cause, from EP_CRASHED on. */
 enum ep_total_id {
@@ -50,7 +53,7 @@ struct ep_page {
 	uint32_t layout;
 	uint32_t header_size;             /* EP_SLOTS_AT */
 	uint32_t slot_size;
-	uint32_t slot_count;              /* 0: this version has none */
+	uint32_t slot_count;              /* EP_SLOTS_MIN to EP_INDEX_MAX + 1 */
 	char uuid[EP_UUID_SIZE];          /* of the instance */
 	char boot_id[EP_UUID_SIZE];
 	char name[EP_NAME_SIZE];          /* of the application */
@@ -72,17 +75,55 @@ static_assert(offsetof(struct ep_page, total) == 256, "layout 1");
 static_assert(sizeof(struct ep_page) <= EP_SLOTS_AT, "layout 1");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock in shared memory can be left locked for ever");
 
+/* A client of the epoch in the fence word, or of one before it that is yet to be counted. */
+struct ep_slot {
+	_Atomic uint64_t handle;       /* 0: it names nobody. Written last when taken, first when freed */
+	/* The handle whose channel has not been counted: written when it is counted as registered, before `handle`,
+	 * and cleared when the counts are in the totals. Free is a slot with neither. */
+	_Atomic uint64_t owed;
+	uint64_t start_time;           /* of the process, clock ticks since boot */
+	uint64_t registered_at;        /* CLOCK_REALTIME, ns */
+	_Atomic uint64_t heard_at;     /* CLOCK_MONOTONIC, ns */
+	int32_t pid;
+	uint32_t uid;
+	_Atomic uint32_t unanswered;   /* pings */
+	_Atomic uint32_t notices;      /* JOINED and GONE that the application has yet to hear */
+	uint64_t pidfd_inode;          /* 0 before Linux 6.9 */
+	uint64_t session;
+	uint64_t channel_inode;        /* of its memfd */
+	char name[EP_CLIENT_NAME_SIZE];   /* NUL-terminated */
+	uint8_t reserved[8];           /* zero */
+};
+static_assert(sizeof(struct ep_slot) == 128, "layout 1");
+static_assert(offsetof(struct ep_slot, pid) == 40, "layout 1");
+static_assert(offsetof(struct ep_slot, name) == 80, "layout 1");
+
+static inline const struct ep_slot *ep_registry_slots(const struct ep_page *page)
+{
+	return (const struct ep_slot *)(const void *)((const char *)page + EP_SLOTS_AT);
+}
+
+/* Bytes of a registry with that many slots. */
+static inline size_t ep_registry_size(uint32_t slot_count)
+{
+	return EP_SLOTS_AT + (size_t)slot_count * sizeof(struct ep_slot);
+}
+
+/* A copy that nobody else can change (I6), of a file of `size` bytes: 0, or -EBADMSG with *why. */
+int ep_registry_check(const struct ep_page *copy, size_t size, const char **why);
+
 /* Whose registry it must be. */
 struct ep_registry_id {
 	const char *uuid;
 	const char *boot_id;
 	const char *name;
+	uint32_t slots;   /* when it is made: that many or more; 0: EP_SLOTS_MIN */
 };
 
 /* Makes the registry NAME in the directory, mapped for writing: complete in a file of another name
  * first, then renamed, so that nobody sees a half-made one. A file that stands there is replaced; its
- * fence must have been closed (ep_registry_close_fence()). Allocated whole: never SIGBUS. Blocks only
- * as tmpfs does. *out: ep_registry_unmap(). -ENOSPC: /dev/shm is full. */
+ * fence must have been closed (ep_registry_close_fence()). Allocated up to the slots: never SIGBUS. Blocks
+ * only as tmpfs does. *out: ep_registry_unmap(). -ENOSPC: /dev/shm is full. */
 int ep_registry_create(struct ep_page **out, int directory, const struct ep_registry_id *id);
 
 /* Maps the registry that a supervisor before us left, after it was read and checked (I6).
@@ -91,6 +132,11 @@ int ep_registry_create(struct ep_page **out, int directory, const struct ep_regi
  *   -EBADMSG   not a registry, or not ours: *why tells (static) */
 int ep_registry_open(struct ep_page **out, int directory, const struct ep_registry_id *id,
 		     const char **why);
+
+/* Allocates the first `count` slots, and then says so in page->slots_backed; fewer than there are changes
+ * nothing. The registry must still be the file NAME in the directory. -ENOSPC: /dev/shm is full;
+ * -EINVAL: more than it has; -ESTALE: another file is there. */
+int ep_registry_back_slots(struct ep_page *page, int directory, const char *name, uint32_t count);
 
 /* Closes the fence of a file that is to be replaced or unlinked (I3), whoever may still have it mapped.
  * Only of a regular file of our own uid with a registry's magic; otherwise nothing is done. */

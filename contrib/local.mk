@@ -15,7 +15,7 @@ systemdsystemunit_DATA = contrib/epochd.service
 endif
 dist_man_MANS += %D%/man/epochd-api.7
 dist_pkgdata_DATA = %D%/schema/epochd-v1.schema.json
-dist_man_MANS += %D%/man/epochd.conf.5
+dist_man_MANS += %D%/man/epochd.conf.5 %D%/man/epochd.3
 exampledir = $(docdir)/examples
 dist_example_DATA = \
 	%D%/examples/epochd.conf \
@@ -29,10 +29,20 @@ EXTRA_DIST += \
 	%D%/cppcheck.h \
 	%D%/demo \
 	%D%/install-packages \
-	%D%/packages
+	%D%/packages \
+	%D%/tsan.suppressions
 
 AM_DISTCHECK_CONFIGURE_FLAGS = --with-systemdsystemunitdir
 
 dist_man_MANS += %D%/man/epochctl.1 %D%/man/epochd.8
 bashcompletion_DATA = %D%/completion/epochctl %D%/completion/epochd
 EXTRA_DIST += $(bashcompletion_DATA)
+# The examples are built as a user would, from the installed header's folder and the library.
+noinst_PROGRAMS += contrib/examples/kv-server contrib/examples/kv-client
+contrib_examples_kv_server_SOURCES = %D%/examples/kv_server.c %D%/examples/kv.h
+contrib_examples_kv_client_SOURCES = %D%/examples/kv_client.c %D%/examples/kv.h
+contrib_examples_kv_server_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/apilib
+contrib_examples_kv_client_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/apilib
+contrib_examples_kv_server_LDADD = libepochd.la
+contrib_examples_kv_client_LDADD = libepochd.la
+dist_example_DATA += %D%/examples/kv_server.c %D%/examples/kv_client.c %D%/examples/kv.h

@@ -23,6 +23,7 @@ unit_tests = \
 	tests/unit/check_ctl_explain \
 	tests/unit/check_ctl_offline \
 	tests/unit/check_ctl_text \
+	tests/unit/check_doorbell \
 	tests/unit/check_environment \
 	tests/unit/check_events \
 	tests/unit/check_fence \
@@ -33,16 +34,19 @@ unit_tests = \
 	tests/unit/check_leftovers \
 	tests/unit/check_locks \
 	tests/unit/check_log \
+	tests/unit/check_message \
 	tests/unit/check_notify \
 	tests/unit/check_output \
 	tests/unit/check_paths \
 	tests/unit/check_pids \
 	tests/unit/check_policy \
 	tests/unit/check_registry \
+	tests/unit/check_registry_view \
 	tests/unit/check_report \
 	tests/unit/check_spawn \
 	tests/unit/check_store \
-	tests/unit/check_upward
+	tests/unit/check_upward \
+	tests/unit/check_wire
 
 check_PROGRAMS += $(unit_tests)
 EXTRA_DIST += \

@@ -15,7 +15,7 @@
 
 static char path[64];
 static int directory;
-static const struct ep_registry_id id = { UUID, BOOT, "kv" };
+static const struct ep_registry_id id = { UUID, BOOT, "kv", 0 };
 
 static void set_up(void)
 {
@@ -111,8 +111,9 @@ START_TEST(what_was_made_is_found_again)
 	fence(again, 0);
 	ck_assert_uint_eq(fence_of(page), 0);   /* one file, mapped twice */
 	ck_assert_int_eq(fstatat(directory, "kv", &st, 0), 0);
-	ck_assert_int_eq(st.st_size, EP_SLOTS_AT);
-	ck_assert_int_ge(st.st_blocks * 512, EP_SLOTS_AT);
+	ck_assert_int_eq(st.st_size, ep_registry_size(EP_SLOTS_MIN));
+	ck_assert_int_eq(st.st_blocks * 512, EP_SLOTS_AT);   /* the slots come with their first use */
+	ck_assert_uint_eq(page->slot_count, EP_SLOTS_MIN);
 	ck_assert_int_eq(st.st_mode & 07777, 0600);
 	ck_assert_int_eq(faccessat(directory, ".kv.new", F_OK, 0), -1);
 	ep_registry_unmap(page);
@@ -209,16 +210,22 @@ START_TEST(one_with_two_names_is_refused)
 }
 END_TEST
 
-static const off_t sizes[] = { 0, 1, 8, 192, sizeof(struct ep_page) - 1, EP_SLOTS_AT - 1, EP_SLOTS_AT + 1,
-			       1 << 30 };
+static const struct { off_t size; const char *why; } sizes[] = {
+#define NO_SIZE "its size is not that of a registry"
+	{ 0, NO_SIZE }, { 1, NO_SIZE }, { 8, NO_SIZE }, { 192, NO_SIZE }, { EP_SLOTS_AT, NO_SIZE },
+	{ EP_SLOTS_AT + 4096 * 128 - 1, NO_SIZE },
+	{ EP_SLOTS_AT + 4096 * 128 + 1, "its sizes are not those of this layout" },
+	{ EP_SLOTS_AT + 4097 * 128, "its sizes are not those of this layout" },
+	{ 1 << 30, NO_SIZE },
+};
 START_TEST(another_size_is_refused)
 {
 	char file[80];
 
 	ep_registry_unmap(create());
 	snprintf(file, sizeof file, "%s/kv", path);
-	ck_assert_int_eq(truncate(file, sizes[_i]), 0);
-	expect_open(&id, -EBADMSG, "its size is not that of a registry");
+	ck_assert_int_eq(truncate(file, sizes[_i].size), 0);
+	expect_open(&id, -EBADMSG, sizes[_i].why);
 	ep_registry_close_fence(directory, "kv");   /* does not fault */
 }
 END_TEST
@@ -330,11 +337,14 @@ START_TEST(a_full_directory_is_an_error)
 	struct ep_registry_id other = id;
 	struct ep_page *page[2] = { NULL, NULL };
 
-	if (!directory_make_tiny(path, 4096))
+	if (!directory_make_tiny(path, 8192))
 		return;
 	close(directory);
 	directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ck_assert_int_eq(ep_registry_create(&page[0], directory, &id), 0);
+	ck_assert_int_eq(ep_registry_back_slots(page[0], directory, "kv", 32), 0);
+	ck_assert_int_eq(ep_registry_back_slots(page[0], directory, "kv", 33), -ENOSPC);
+	ck_assert_uint_eq(atomic_load(&page[0]->slots_backed), 32);
 	other.name = "other";
 	ck_assert_int_eq(ep_registry_create(&page[1], directory, &other), -ENOSPC);
 	ck_assert_ptr_null(page[1]);
@@ -344,6 +354,51 @@ START_TEST(a_full_directory_is_an_error)
 	ep_registry_unmap(page[0]);
 	unlinkat(directory, "kv", 0);
 	ck_assert_int_eq(umount2(path, MNT_DETACH), 0);
+}
+END_TEST
+
+static off_t blocks_of(const char *name)
+{
+	struct stat st;
+
+	ck_assert_int_eq(fstatat(directory, name, &st, 0), 0);
+	return st.st_blocks * 512;
+}
+
+START_TEST(slots_are_allocated_as_asked_and_then_said)
+{
+	struct ep_registry_id many = { UUID, BOOT, "kv", 10000 };
+	struct ep_page *page = NULL, *again = NULL;
+	const char *why;
+
+	ck_assert_int_eq(ep_registry_create(&page, directory, &many), 0);
+	ck_assert_uint_eq(page->slot_count, 10000);
+	ck_assert_int_eq(ep_registry_back_slots(page, directory, "kv", 33), 0);
+	ck_assert_uint_eq(atomic_load(&page->slots_backed), 33);
+	ck_assert_int_eq(blocks_of("kv"), EP_SLOTS_AT + 8192);
+	ck_assert_int_eq(ep_registry_back_slots(page, directory, "kv", 1), 0);
+	ck_assert_uint_eq(atomic_load(&page->slots_backed), 33);
+	ck_assert_int_eq(ep_registry_back_slots(page, directory, "kv", 10001), -EINVAL);
+	ck_assert_int_eq(ep_registry_back_slots(page, directory, "kv", 10000), 0);
+	ck_assert_int_eq(ep_registry_open(&again, directory, &many, &why), 0);
+	ck_assert_uint_eq(again->slot_count, 10000);
+	ep_registry_unmap(again);
+	ep_registry_unmap(page);
+}
+END_TEST
+
+START_TEST(slots_of_a_replaced_file_are_not_grown)
+{
+	struct ep_registry_id other = { UUID, BOOT, "kv", 5000 };
+	struct ep_page *page = create(), *new = NULL;
+
+	ck_assert_int_eq(ep_registry_create(&new, directory, &other), 0);
+	ck_assert_int_eq(ep_registry_back_slots(page, directory, "kv", 1), -ESTALE);
+	unlinkat(directory, "kv", 0);
+	ck_assert_int_eq(ep_registry_back_slots(page, directory, "kv", 1), -ESTALE);
+	ck_assert_uint_eq(atomic_load(&page->slots_backed), 0);
+	ep_registry_unmap(page);
+	ep_registry_unmap(new);
 }
 END_TEST
 
@@ -360,6 +415,7 @@ static uint32_t chance(uint32_t below)
 START_TEST(no_damage_is_believed)
 {
 	struct ep_page good, page, *opened;
+	off_t whole = (off_t)ep_registry_size(EP_SLOTS_MIN);
 	unsigned accepted = 0;
 	const char *why;
 	int fd;
@@ -371,7 +427,7 @@ START_TEST(no_damage_is_believed)
 		page = good;
 		for (uint32_t i = 0, n = 1 + chance(4); i < n; i++)
 			((unsigned char *)&page)[chance(sizeof page)] = (unsigned char)chance(256);
-		ck_assert_int_eq(ftruncate(fd, chance(20) ? EP_SLOTS_AT : chance(2 * EP_SLOTS_AT)), 0);
+		ck_assert_int_eq(ftruncate(fd, chance(20) ? whole : chance(2 * (uint32_t)whole)), 0);
 		ck_assert_int_eq(pwrite(fd, &page, sizeof page, 0), (ssize_t)sizeof page);
 		opened = NULL;
 		if (ep_registry_open(&opened, directory, &id, &why) == 0) {
@@ -407,6 +463,8 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, one_of_another_boot_or_instance_is_stale);
 	tcase_add_test(tcase, a_closed_fence_serves_nobody);
 	tcase_add_test(tcase, a_full_directory_is_an_error);
+	tcase_add_test(tcase, slots_are_allocated_as_asked_and_then_said);
+	tcase_add_test(tcase, slots_of_a_replaced_file_are_not_grown);
 	tcase_add_test(tcase, no_damage_is_believed);
 }
 

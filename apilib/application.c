@@ -1,0 +1,470 @@
+#include <config.h>
+
+#include "apilib/application_private.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "apilib/doorbell.h"
+#include "apilib/fd.h"
+#include "apilib/message.h"
+#include "apilib/now.h"
+#include "apilib/place.h"
+
+static const int64_t timeout_usual = 10000000000;
+
+/* ---- attaching ---- */
+
+static void forget(struct ep_family *family)
+{
+	struct epochd_app *app = container_of(family, struct epochd_app, family);
+
+	ep_close_fd(&app->session);
+	ep_close_fd(&app->bell);
+	ep_close_fd(&app->wake);
+	ep_close_fd(&app->poll);
+	for (uint32_t i = 0; i < app->room; i++)
+		if (app->members[i])
+			ep_close_fd(&app->members[i]->ring);
+}
+
+void epochd_detach(struct epochd_app *app)
+{
+	bool inherited;
+
+	if (!app)
+		return;
+	inherited = app->family.next && ep_is_inherited(&app->family);
+	if (!inherited) {
+		ep_family_leave(&app->family);
+		forget(&app->family);
+		ep_view_unmap(&app->view);
+	}
+	for (uint32_t i = 0; i < app->room; i++)
+		app_free_member(app->members[i], inherited);
+	while (app->drained) {
+		struct member *member = app->drained;
+
+		app->drained = member->next;
+		free(member);
+	}
+	free(app->members);
+	free(app->handlers);
+	free(app->on_joined);
+	free(app->on_gone);
+	free(app->scratch);
+	pthread_mutex_destroy(&app->posts_lock);
+	free(app);
+}
+
+static void detachp(struct epochd_app **app)
+{
+	epochd_detach(*app);
+}
+
+static const char *from_environment(const char *name)
+{
+	const char *value = secure_getenv(name);   /* NOLINT(concurrency-mt-unsafe) */
+
+	return value ? value : "";
+}
+
+/* By what the supervisor gave this process, or by name alone. */
+static int say_who(struct epochd_app *app, const struct epochd_options *options, char *why, size_t why_size)
+{
+	struct ep_wire_attach attach = { .head = ep_wire_make(EP_WIRE_ATTACH, sizeof attach) };
+	const char *name = options->name ? options->name : from_environment("EPOCHD_APP");
+	const char *token = options->name ? "" : from_environment("EPOCHD_TOKEN");
+
+	if (!*name) {
+		snprintf(why, why_size, "this process was not started by epochd: name the external application "
+			 "that it is");
+		return -ENOENT;
+	}
+	if (strlen(name) >= sizeof attach.app || strlen(token) >= sizeof attach.token)
+		return -EINVAL;
+	snprintf(attach.app, sizeof attach.app, "%s", name);
+	snprintf(attach.token, sizeof attach.token, "%s", token);
+	return ep_wire_send(app->session, &attach, NULL, 0);
+}
+
+static int send_packet_in_time(const struct epochd_app *app, void *packet, int64_t deadline)
+{
+	struct pollfd session = { .fd = app->session, .events = POLLOUT };
+	struct timespec left;
+	int r;
+
+	while ((r = ep_wire_send(app->session, packet, NULL, 0)) == -EAGAIN)
+		if (ppoll(&session, 1, ep_until(deadline, &left), NULL) == 0)
+			return -ETIMEDOUT;
+	return r;
+}
+
+static int tell_types(const struct epochd_app *app, int64_t deadline)
+{
+	union ep_wire_packet packet;
+	size_t used = sizeof(struct ep_wire_table);
+	uint32_t i = 0;
+	int r;
+
+	while (i < app->types.count) {
+		r = ep_table_put(packet.bytes, sizeof packet, &used, &app->types.type[i]);
+		if (r == 0)
+			i++;
+		if (r == 0 && i < app->types.count)
+			continue;
+		packet.head = ep_wire_make(EP_WIRE_TABLE, used);
+		r = send_packet_in_time(app, &packet, deadline);
+		if (r < 0)
+			return r;
+		used = sizeof(struct ep_wire_table);
+	}
+	return 0;
+}
+
+static int on_attached(struct epochd_app *app, const struct ep_wire_attached *attached,
+		       int fds[static EP_WIRE_FDS_MAX], unsigned count, char *why, size_t why_size)
+{
+	const char *reason = "no descriptors came";
+	int r = count == EP_ATTACHED_FDS ? 0 : -EBADMSG;
+
+	if (r == 0)
+		r = ep_view_map(&app->view, fds[EP_ATTACHED_REGISTRY], &reason);
+	if (r == 0) {
+		app->epoch = attached->epoch;
+		app->bell = ep_steal_fd(&fds[EP_ATTACHED_BELL]);
+	}
+	if (r == -EBADMSG)
+		snprintf(why, why_size, "the supervisor's registry: %s", reason);
+	return r == -EBADMSG ? -EPROTO : r;
+}
+
+static int on_answer(struct epochd_app *app, const union ep_wire_packet *packet,
+		     int fds[static EP_WIRE_FDS_MAX], unsigned count, char *why, size_t why_size)
+{
+	if (packet->head.kind == EP_WIRE_ATTACHED)
+		return on_attached(app, &packet->attached, fds, count, why, why_size);
+	if (packet->head.kind == EP_WIRE_REFUSED) {
+		snprintf(why, why_size, "%s", packet->refused.text);
+		return packet->refused.error < 0 ? packet->refused.error : -EPROTO;
+	}
+	return -EPROTO;
+}
+
+static int await_answer(struct epochd_app *app, int64_t deadline, char *why, size_t why_size)
+{
+	struct pollfd session = { .fd = app->session, .events = POLLIN };
+	int fds[EP_WIRE_FDS_MAX];
+	union ep_wire_packet packet;
+	struct timespec left;
+	unsigned count = 0;
+	int r;
+
+	while ((r = ep_wire_receive(app->session, &packet, fds, &count, EP_ATTACHED_FDS)) == -EAGAIN)
+		if (ppoll(&session, 1, ep_until(deadline, &left), NULL) == 0)
+			return -ETIMEDOUT;
+	if (r <= 0) {
+		snprintf(why, why_size, "the supervisor has ended the session");
+		return r == 0 ? -ECONNRESET : r;
+	}
+	r = on_answer(app, &packet, fds, count, why, why_size);
+	for (unsigned i = 0; i < count; i++)
+		ep_close_fd(&fds[i]);
+	return r;
+}
+
+static int watch(const struct epochd_app *app, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	return epoll_ctl(app->poll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int prepare(struct epochd_app *app, char *why, size_t why_size)
+{
+	int r = ep_types_check(&app->types, why, why_size);
+
+	if (r < 0)
+		return r;
+	app->handlers = calloc((size_t)app->types.count + 1, sizeof *app->handlers);
+	if (!app->handlers)
+		return -ENOMEM;
+	app->poll = epoll_create1(EPOLL_CLOEXEC);
+	app->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (app->poll < 0 || app->wake < 0)
+		return -errno;
+	return ep_family_join(&app->family, forget);
+}
+
+static int attach(struct epochd_app *app, const struct epochd_options *options, char *why, size_t why_size)
+{
+	struct ep_wire_ready ready = { ep_wire_make(EP_WIRE_READY, sizeof ready) };
+	int64_t deadline = ep_deadline(options->timeout ? options->timeout : timeout_usual);
+	char folder[108];
+	int r = prepare(app, why, why_size);
+
+	if (r == 0)
+		r = ep_place_find(folder, sizeof folder, options, why, why_size);
+	if (r < 0)
+		return r;
+	app->session = ep_place_connect(folder, deadline, why, why_size);
+	if (app->session < 0)
+		return app->session;
+	r = say_who(app, options, why, why_size);
+	if (r == 0)
+		r = tell_types(app, deadline);
+	if (r == 0)
+		r = send_packet_in_time(app, &ready, deadline);
+	/* A refusal may have come in the middle, and then the rest could not be sent. */
+	if (r == 0 || r == -EPIPE || r == -ECONNRESET)
+		r = await_answer(app, deadline, why, why_size);
+	if (r == 0)
+		r = watch(app, app->session);
+	if (r == 0)
+		r = watch(app, app->bell);
+	return r < 0 ? r : watch(app, app->wake);
+}
+
+int epochd_attach(struct epochd_app **out, const struct epochd_type *types, size_t count,
+		  const struct epochd_options *options)
+{
+	static const struct epochd_options usual;
+	CLEANUP(detachp) struct epochd_app *app = calloc(1, sizeof *app);
+	char why[512] = "";
+	int r;
+
+	if (!app)
+		return -ENOMEM;
+	if (!options)
+		options = &usual;
+	app->session = app->bell = app->wake = app->poll = -1;
+	app->active.next = app->active.before = &app->active;
+	pthread_mutex_init(&app->posts_lock, NULL);
+	ep_wait_init(&app->wait, (enum epochd_wait)options->wait);
+	app->types = (struct ep_types){ types, (uint32_t)(count <= UINT32_MAX ? count : UINT32_MAX) };
+	r = (options->size && options->size != sizeof *options) || options->wait > EPOCHD_SLEEP ||
+			    options->flags ? -EINVAL : attach(app, options, why, sizeof why);
+	if (r < 0) {
+		if (options->why && options->why_size)
+			snprintf(options->why, options->why_size, "%s", why[0] ? why : strerrordesc_np(-r));
+		return r;
+	}
+	*out = STEAL(app);
+	return 0;
+}
+
+uint32_t epochd_app_epoch(const struct epochd_app *app) { return app->epoch; }
+
+int epochd_app_fd(const struct epochd_app *app)
+{
+	return ep_is_inherited(&app->family) ? -ECHILD : app->poll;
+}
+
+/* ---- who is told ---- */
+
+int epochd_handle(struct epochd_app *app, uint32_t type, epochd_handler_fn *fn, void *user)
+{
+	if (type >= app->types.count)
+		return -EINVAL;
+	app->handlers[type] = (struct handler){ fn, user };
+	return 0;
+}
+
+int epochd_on_joined(struct epochd_app *app, epochd_joined_fn *fn, void *user)
+{
+	struct on_joined *grown = realloc(app->on_joined, (app->on_joined_count + 1) * sizeof *grown);
+
+	if (!grown)
+		return -ENOMEM;
+	app->on_joined = grown;
+	grown[app->on_joined_count++] = (struct on_joined){ fn, user };
+	return 0;
+}
+
+int epochd_on_gone(struct epochd_app *app, epochd_gone_fn *fn, void *user)
+{
+	struct on_gone *grown = realloc(app->on_gone, (app->on_gone_count + 1) * sizeof *grown);
+
+	if (!grown)
+		return -ENOMEM;
+	app->on_gone = grown;
+	grown[app->on_gone_count++] = (struct on_gone){ fn, user };
+	return 0;
+}
+
+/* ---- clients ---- */
+
+struct member *app_member(struct epochd_app *app, uint64_t handle)
+{
+	uint32_t index = ep_handle_index(handle);
+	struct member *member = index < app->room ? app->members[index] : NULL;
+
+	return member && member->peer.handle == handle && handle ? member : NULL;
+}
+
+int epochd_app_verdict(struct epochd_app *app, uint64_t handle, struct epochd_peer *peer)
+{
+	struct member *member;
+	enum ep_verdict verdict;
+
+	if (ep_is_inherited(&app->family))
+		return -ECHILD;
+	verdict = ep_handle_check(&app->view, handle);
+	member = app_member(app, handle);
+	if (verdict == EP_HANDLE_GOOD && !member)   /* it has joined, and we have not been told yet */
+		verdict = EP_HANDLE_FREE_SLOT;
+	if (verdict != EP_HANDLE_GOOD)
+		app->counts.refused[verdict]++;
+	else if (peer)
+		*peer = member->peer;
+	return (int)verdict;
+}
+
+/* Whom something is for. *out, or -ENOTCONN: refused. */
+static int find(struct epochd_app *app, uint64_t handle, struct member **out)
+{
+	int r = app_check(app);
+
+	if (r < 0)
+		return r;
+	*out = app_member(app, handle);
+	if (*out)
+		return 0;
+	epochd_app_verdict(app, handle, NULL);   /* counts why */
+	return -ENOTCONN;
+}
+
+int epochd_app_clients(struct epochd_app *app, epochd_joined_fn *fn, void *user)
+{
+	int count = 0;
+
+	if (ep_is_inherited(&app->family))
+		return -ECHILD;
+	for (uint32_t i = 0; i < app->room; i++) {
+		if (!app->members[i])
+			continue;
+		count++;
+		if (fn)
+			fn(app, &app->members[i]->peer, user);
+	}
+	return count;
+}
+
+int epochd_app_kick(struct epochd_app *app, uint64_t handle, const char *why)
+{
+	struct member *member;
+	int r = find(app, handle, &member);
+
+	if (r == 0)
+		app_break(app, member, why ? why : "the application sent it away");
+	return r;
+}
+
+static int blocked(struct epochd_app *app, int r)
+{
+	if (r == -EAGAIN)
+		app->counts.would_block++;
+	return r;
+}
+
+int epochd_app_allocate(struct epochd_app *app, uint64_t handle, size_t size, void **memory)
+{
+	struct ep_buffer buffer = { 0 };
+	struct member *member;
+	int r = find(app, handle, &member);
+
+	return r < 0 ? r : blocked(app, ep_allocate(&member->producer, size, &buffer, memory));
+}
+
+int epochd_app_free(struct epochd_app *app, uint64_t handle, void *memory)
+{
+	struct ep_buffer buffer = { 0 };
+	struct member *member;
+	int r = find(app, handle, &member);
+
+	if (r == 0)
+		r = ep_buffer_at(&member->producer, memory, &buffer);
+	if (r == -ENOENT)
+		r = -EINVAL;
+	return r < 0 ? r : ep_free(&member->producer, &buffer);
+}
+
+int epochd_app_send(struct epochd_app *app, uint64_t handle, uint32_t type, uint64_t context,
+		    const void *payload, size_t size)
+{
+	struct member *member;
+	int r = find(app, handle, &member);
+
+	if (r < 0)
+		return r;
+	if (type >= app->types.count || !ep_types_fit(&app->types, type, size))
+		return -EINVAL;
+	r = ep_types_send(&member->producer, (uint16_t)(type + 1), context, payload, size);
+	if (r == -EPROTO)
+		app_break(app, member, "its counters make no sense");
+	if (r < 0)
+		return blocked(app, r);
+	if (r > 0)
+		ep_bell_ring(member->ring);
+	app->counts.sent++;
+	return 0;
+}
+
+int epochd_reply(struct epochd_app *app, const struct epochd_message *message, uint32_t type,
+		 const void *payload, size_t size)
+{
+	return epochd_app_send(app, message->handle, type, message->context, payload, size);
+}
+
+void epochd_app_counts(const struct epochd_app *app, struct epochd_app_counts *out)
+{
+	*out = app->counts;
+}
+
+/* ---- from other threads ---- */
+
+static void wake(const struct epochd_app *app)
+{
+	const uint64_t one = 1;
+	ssize_t n;
+
+	do
+		n = write(app->wake, &one, sizeof one);   /* full: it is awake */
+	while (n < 0 && errno == EINTR);
+}
+
+int epochd_post(struct epochd_app *app, epochd_post_fn *fn, void *user)
+{
+	bool fits;
+
+	if (ep_is_inherited(&app->family))
+		return -ECHILD;
+	pthread_mutex_lock(&app->posts_lock);
+	fits = app->posts_count < POSTS_MAX;
+	if (fits)
+		app->posts[(app->posts_first + app->posts_count++) % POSTS_MAX] =
+			(struct posted){ fn, user };
+	pthread_mutex_unlock(&app->posts_lock);
+	if (!fits)
+		return -EAGAIN;
+	/* Release, with the acquire in run_posts(): what was posted is there; the lock says the rest. */
+	if (!atomic_exchange_explicit(&app->posted, true, memory_order_release))
+		wake(app);
+	return 0;
+}
+
+void epochd_stop(struct epochd_app *app)
+{
+	int before = errno;
+
+	/* Relaxed: nothing else is told by it. */
+	atomic_store_explicit(&app->stopped, true, memory_order_relaxed);
+	wake(app);
+	errno = before;
+}

@@ -1,0 +1,330 @@
+/* An application's turns: each client in its turn, with a budget, so that one who floods starves nobody. */
+#include <config.h>
+
+#include "apilib/application_private.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "apilib/doorbell.h"
+#include "apilib/now.h"
+
+enum {
+	BUDGET = 32,            /* messages of one client in a turn */
+	LINGER = 1024,          /* looks that found nothing, before a client is armed; by all together */
+	LOOK_OUTSIDE_EVERY = 64,   /* turns in which there was something to do */
+};
+
+void app_activate(struct epochd_app *app, struct member *member)
+{
+	if (member->active)
+		return;
+	member->active = true;
+	member->idle = 0;
+	member->next = &app->active;
+	member->before = app->active.before;
+	app->active.before->next = member;
+	app->active.before = member;
+	app->active_count++;
+}
+
+void app_deactivate(struct epochd_app *app, struct member *member)
+{
+	if (!member->active)
+		return;
+	member->active = false;
+	app->active_count--;
+	member->next->before = member->before;
+	member->before->next = member->next;
+}
+
+/* ---- one message ---- */
+
+/* The handler's own copy (I6), or where it lies. */
+static const void *payload_of(struct epochd_app *app, const struct ep_received *received, uint32_t type)
+{
+	if (!received->is_buffer)
+		return received->bytes;
+	if (app->types.type[type].flags & EPOCHD_IN_PLACE)
+		return received->in_place;
+	memcpy(app->scratch, received->in_place, received->size);
+	return app->scratch;
+}
+
+static void handle(struct epochd_app *app, struct member *member, const struct ep_received *received)
+{
+	uint32_t type = (uint32_t)received->id - 1;
+	struct epochd_message message = { .handle = member->peer.handle, .context = received->context,
+					  .size = received->size, .type = type };
+
+	app->counts.received++;
+	if (!app->handlers[type].fn) {
+		app->counts.unhandled++;
+		return;
+	}
+	message.payload = payload_of(app, received, type);
+	app->handlers[type].fn(app, &message, app->handlers[type].user);
+}
+
+/* Messages handled, up to `most`. The member is there afterwards. */
+static int serve(struct epochd_app *app, struct member *member, int most)
+{
+	struct ep_received received;
+	int n = 0, r = 0;
+
+	while (n < most && (r = ep_receive(&member->consumer, &received)) > 0) {
+		bool known = received.id > 0 && received.id <= app->types.count;
+
+		n++;
+		if (known && ep_types_fit(&app->types, (uint32_t)received.id - 1u, received.size))
+			handle(app, member, &received);
+		if (received.is_buffer)
+			ep_release(&member->consumer, &received.buffer);
+		if (known && !ep_types_fit(&app->types, (uint32_t)received.id - 1u, received.size)) {
+			member->consumer.closed = -EPROTO;
+			member->consumer.why = "a message is not as large as its type";
+		} else if (!known) {
+			app->counts.received++;
+			app->counts.unhandled++;
+		}
+	}
+	if (r == -EPROTO)
+		app_break(app, member, member->consumer.why);
+	return n;
+}
+
+int app_drain(struct epochd_app *app, struct member *member)
+{
+	return serve(app, member, (int)member->channel.geometry.ring);
+}
+
+/* ---- who has something ---- */
+
+static void look_at_all(struct epochd_app *app)
+{
+	for (uint32_t i = 0; i < app->room; i++)
+		if (app->members[i] && !app->members[i]->broken)
+			app_activate(app, app->members[i]);
+}
+
+static void read_bell(struct epochd_app *app)
+{
+	uint32_t index[EP_BELL_BATCH];
+	size_t found, sum = 0;
+	bool more, odd = false;
+
+	do {
+		more = ep_bell_drain_indices(app->bell, index, &found, &odd);
+		sum += found;
+		for (size_t i = 0; i < found; i++)
+			if (index[i] < app->room && app->members[index[i]] &&
+			    !app->members[index[i]]->broken)
+				app_activate(app, app->members[index[i]]);
+	} while (more && sum < EP_INDEX_MAX);
+	if (odd || sum >= EP_BELL_FULL_PERHAPS)
+		look_at_all(app);
+}
+
+/* Nothing was there: armed after a while, or looked at again. */
+static void rest(struct epochd_app *app, struct member *member)
+{
+	if (++member->idle < LINGER / app->active_count && app->wait.mode != EPOCHD_SLEEP)
+		return;
+	if (ep_arm(&member->consumer))
+		app_deactivate(app, member);
+	else
+		member->idle = 0;
+}
+
+/* Each that is active, once. Those who become so meanwhile wait for the next turn. */
+static int serve_all(struct epochd_app *app)
+{
+	struct member *last = app->active.before, *member = app->active.next, *next;
+	int sum = 0;
+
+	while (member != &app->active) {
+		bool is_last = member == last;
+		int n = serve(app, member, BUDGET);
+
+		next = member->next;
+		if (n)
+			member->idle = 0;
+		else if (member->active)
+			rest(app, member);
+		sum += n;
+		if (is_last)
+			break;
+		member = next;
+	}
+	return sum;
+}
+
+/* ---- posts ---- */
+
+static bool take_post(struct epochd_app *app, struct posted *out)
+{
+	bool some;
+
+	pthread_mutex_lock(&app->posts_lock);
+	some = app->posts_count > 0;
+	if (some) {
+		*out = app->posts[app->posts_first];
+		app->posts_first = (app->posts_first + 1) % POSTS_MAX;
+		app->posts_count--;
+	}
+	pthread_mutex_unlock(&app->posts_lock);
+	return some;
+}
+
+static int run_posts(struct epochd_app *app)
+{
+	struct posted posted;
+	uint64_t count;
+	int n = 0;
+
+	/* Acquire, with the release in epochd_post(). */
+	if (!atomic_load_explicit(&app->posted, memory_order_relaxed) ||
+	    !atomic_exchange_explicit(&app->posted, false, memory_order_acquire))
+		return 0;
+	if (read(app->wake, &count, sizeof count) < 0 && errno != EAGAIN)
+		return 0;
+	while (n < POSTS_MAX && take_post(app, &posted)) {
+		posted.fn(posted.user);
+		n++;
+	}
+	return n;
+}
+
+/* ---- turns ---- */
+
+static int turn(struct epochd_app *app)
+{
+	int n = serve_all(app);
+
+	return n + run_posts(app);
+}
+
+static void clear_wake(const struct epochd_app *app)
+{
+	uint64_t count;
+
+	while (read(app->wake, &count, sizeof count) < 0 && errno == EINTR)
+		;
+}
+
+/* What only the descriptors tell; waits for them if it may. Messages handled in passing, or an error. */
+static int look_outside(struct epochd_app *app, const struct timespec *timeout)
+{
+	struct pollfd outside[3] = {
+		{ .fd = app->bell, .events = POLLIN },
+		{ .fd = app->wake, .events = POLLIN },
+		{ .fd = app->session, .events = (short)(POLLIN | (app->session_full ? POLLOUT : 0)) },
+	};
+	int r = 0;
+
+	app_tell_refusals(app);
+	if (ppoll(outside, ARRAY_SIZE(outside), timeout, NULL) <= 0)
+		return 0;
+	if (outside[0].revents)
+		read_bell(app);
+	/* Before the posts are looked for: who posts after that wakes us again. */
+	if (outside[1].revents)
+		clear_wake(app);
+	if (outside[2].revents) {
+		r = app_read_session(app);
+		app_flush(app);
+	}
+	return r;
+}
+
+/* True: there is nothing, and each client is armed. */
+static bool is_quiet(struct epochd_app *app)
+{
+	struct member *member = app->active.next, *next;
+
+	for (; member != &app->active; member = next) {
+		next = member->next;
+		if (ep_arm(&member->consumer))
+			app_deactivate(app, member);
+	}
+	/* Relaxed: who posts after this look has written to `wake`. */
+	return !app->active_count && !atomic_load_explicit(&app->posted, memory_order_relaxed);
+}
+
+int epochd_dispatch(struct epochd_app *app)
+{
+	const struct timespec at_once = { 0 };
+	int n, r = app_check(app);
+
+	if (r < 0)
+		return r;
+	n = turn(app);
+	if (n && ++app->turns % LOOK_OUTSIDE_EVERY)
+		return n;
+	r = look_outside(app, &at_once);
+	if (r < 0)
+		return r;
+	n += r;
+	if (n || app->wait.mode == EPOCHD_BUSY || is_quiet(app))
+		return n;
+	return turn(app);
+}
+
+static bool is_stopped(const struct epochd_app *app)
+{
+	/* Relaxed: nothing else is told by it. */
+	return atomic_load_explicit(&app->stopped, memory_order_relaxed);
+}
+
+/* Turns, as long as they are worth it: what was handled. */
+static int spin(struct epochd_app *app, int64_t began)
+{
+	do {
+		for (int i = 0; i < EP_SPINS_A_LOOK; i++) {
+			int n = turn(app);
+
+			if (n)
+				return n;
+			ep_relax();
+		}
+		if (app_is_fenced(app) || is_stopped(app))
+			return 0;
+	} while (ep_now() - began < EP_SPIN_NS);
+	return 0;
+}
+
+/* Nothing was there: polls, then sleeps. */
+static int wait_for_more(struct epochd_app *app)
+{
+	const struct timespec at_once = { 0 };
+	int64_t began = ep_now();
+	int r = ep_wait_spins(&app->wait) ? spin(app, began) : 0;
+
+	if (r == 0 && app->wait.mode == EPOCHD_BUSY)
+		r = look_outside(app, &at_once);
+	else if (r == 0 && is_quiet(app) && !is_stopped(app))
+		r = look_outside(app, NULL);
+	ep_wait_took(&app->wait, ep_now() - began);
+	return r;
+}
+
+int epochd_run(struct epochd_app *app)
+{
+	const struct timespec at_once = { 0 };
+	int r;
+
+	while (!is_stopped(app)) {
+		r = app_check(app);
+		if (r == 0 && turn(app) == 0)
+			r = wait_for_more(app);
+		else if (r == 0 && ++app->turns % LOOK_OUTSIDE_EVERY == 0)
+			r = look_outside(app, &at_once);
+		if (r < 0)
+			return r;
+	}
+	atomic_store_explicit(&app->stopped, false, memory_order_relaxed);
+	return 0;
+}

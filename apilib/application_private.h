@@ -1,0 +1,105 @@
+/* The inside of struct epochd_app, for application*.c. */
+#ifndef EPOCHD_APPLICATION_PRIVATE_H
+#define EPOCHD_APPLICATION_PRIVATE_H
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "apilib/channel.h"
+#include "apilib/child.h"
+#include "apilib/epochd.h"
+#include "apilib/registry_view.h"
+#include "apilib/types.h"
+#include "apilib/wait.h"
+#include "apilib/wire.h"
+
+/* A client that joined. */
+struct member {
+	struct epochd_peer peer;
+	struct ep_channel channel;
+	struct ep_producer producer;
+	struct ep_consumer consumer;
+	int ring;                        /* its bell */
+	bool active;                     /* its ring is looked at; otherwise it is armed, or gone */
+	bool broken;                     /* it wrote nonsense, and that was told */
+	uint32_t idle;                   /* looks at it that found nothing, in a row */
+	struct member *next, *before;    /* among the active ones; `next` alone among the drained */
+	struct ep_wire_drained drained;
+};
+
+struct posted {
+	epochd_post_fn *fn;
+	void *user;
+};
+
+enum { POSTS_MAX = 1024 };
+
+struct handler { epochd_handler_fn *fn; void *user; };
+struct on_joined { epochd_joined_fn *fn; void *user; };
+struct on_gone { epochd_gone_fn *fn; void *user; };
+
+struct epochd_app {
+	struct ep_family family;
+	int session;                     /* -1: the supervisor is away */
+	int bell;                        /* rung by all clients, with their index */
+	int wake;                        /* eventfd, ours alone: posts and stop */
+	int poll;                        /* epoll of these three */
+	uint32_t epoch;
+	struct ep_view view;
+	struct ep_types types;
+	struct handler *handlers;        /* of each type */
+	struct ep_wait wait;
+
+	struct member **members;         /* by slot index; NULL: none */
+	uint32_t room;
+	struct member active;            /* head of a circle: whom the next look is at comes first */
+	struct member *drained;          /* those whose DRAINED did not fit into the session yet */
+	bool session_full;               /* so EPOLLOUT is asked for */
+	uint32_t active_count;
+	uint32_t turns;
+
+	void *scratch;                   /* for copies of payloads: `scratch_size` bytes */
+	size_t scratch_size;
+	struct on_joined *on_joined;
+	struct on_gone *on_gone;
+	size_t on_joined_count, on_gone_count;
+	struct epochd_app_counts counts;
+	uint64_t refused_told;           /* sum of what REFUSALS said last */
+
+	pthread_mutex_t posts_lock;      /* private memory: nobody dies holding it but with us */
+	struct posted posts[POSTS_MAX];
+	uint32_t posts_first, posts_count;
+	_Atomic bool posted, stopped;
+};
+
+/* application_session.c */
+int app_read_session(struct epochd_app *app);    /* all that is there; callbacks run */
+void app_tell_refusals(struct epochd_app *app);
+void app_flush(struct epochd_app *app);          /* what did not fit before */
+void app_break(struct epochd_app *app, struct member *member, const char *why);
+void app_free_member(struct member *member, bool inherited);
+
+/* application_dispatch.c */
+int app_drain(struct epochd_app *app, struct member *member);   /* handles what its ring holds: how many */
+void app_activate(struct epochd_app *app, struct member *member);
+void app_deactivate(struct epochd_app *app, struct member *member);
+
+/* NULL: refused, and counted. */
+struct member *app_member(struct epochd_app *app, uint64_t handle);
+
+/* Our epoch has ended: another incarnation took over, or we are taken for dead. */
+static inline bool app_is_fenced(const struct epochd_app *app)
+{
+	/* Acquire, with the release in app_fence() of the supervisor. */
+	uint64_t fence = atomic_load_explicit(&app->view.page->fence, memory_order_acquire);
+
+	return !ep_fence_serves(fence, app->epoch) &&
+	       (ep_fence_epoch(fence) != app->epoch || ep_fence_state(fence) != EP_STARTING);
+}
+
+static inline int app_check(const struct epochd_app *app)
+{
+	return ep_is_inherited(&app->family) ? -ECHILD : app_is_fenced(app) ? -ESTALE : 0;
+}
+#endif

@@ -1,0 +1,283 @@
+/* An application's session with the supervisor: who joins, who is gone, and what became of their channels. */
+#include <config.h>
+
+#include "apilib/application_private.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "apilib/fd.h"
+
+enum { FULL_LOOKS = 64 };
+
+void app_free_member(struct member *member, bool inherited)
+{
+	if (!member)
+		return;
+	ep_producer_deinit(&member->producer);
+	if (!inherited) {
+		ep_channel_unmap(&member->channel);
+		ep_close_fd(&member->ring);
+	}
+	free(member);
+}
+
+static void free_memberp(struct member **member)
+{
+	app_free_member(*member, false);
+}
+
+/* ---- what we say ---- */
+
+static void await_room(struct epochd_app *app, bool full)
+{
+	struct epoll_event event = { .events = EPOLLIN | (full ? EPOLLOUT : 0) };
+
+	if (app->session_full != full && app->session >= 0)
+		epoll_ctl(app->poll, EPOLL_CTL_MOD, app->session, &event);
+	app->session_full = full;
+}
+
+/* False: it did not fit, and is to be said again. */
+static bool say(struct epochd_app *app, void *packet)
+{
+	int r = app->session < 0 ? -ENOTCONN : ep_wire_send(app->session, packet, NULL, 0);
+
+	if (r == -EAGAIN)
+		await_room(app, true);
+	return r != -EAGAIN;   /* otherwise nobody is there to whom it could be said */
+}
+
+void app_flush(struct epochd_app *app)
+{
+	while (app->drained) {
+		struct member *member = app->drained;
+
+		if (!say(app, &member->drained))
+			return;
+		app->drained = member->next;
+		free(member);
+	}
+	await_room(app, false);
+}
+
+void app_tell_refusals(struct epochd_app *app)
+{
+	struct ep_wire_refusals refusals = { .head = ep_wire_make(EP_WIRE_REFUSALS, sizeof refusals) };
+	uint64_t sum = 0;
+
+	for (int i = 0; i < EP_VERDICTS; i++)
+		sum += refusals.count[i] = app->counts.refused[i];
+	if (sum != app->refused_told && say(app, &refusals))
+		app->refused_told = sum;
+}
+
+static bool say_broken(struct epochd_app *app, uint64_t handle, const char *why)
+{
+	struct ep_wire_broken broken = { .head = ep_wire_make(EP_WIRE_BROKEN, sizeof broken),
+					 .handle = handle };
+
+	snprintf(broken.text, sizeof broken.text, "%s", why);
+	return say(app, &broken);
+}
+
+/* The supervisor then says GONE. */
+void app_break(struct epochd_app *app, struct member *member, const char *why)
+{
+	app_deactivate(app, member);
+	if (member->broken)
+		return;
+	member->broken = say_broken(app, member->peer.handle, why);
+	if (!member->broken)
+		app_activate(app, member);   /* to come by here again */
+}
+
+/* ---- who joins ---- */
+
+static int make_room(struct epochd_app *app, uint32_t index)
+{
+	uint32_t room = app->room ? app->room : 64;
+	struct member **grown;
+
+	if (index < app->room)
+		return 0;
+	while (room <= index)
+		room *= 2;
+	grown = realloc(app->members, room * sizeof *grown);
+	if (!grown)
+		return -ENOMEM;
+	memset(grown + app->room, 0, (room - app->room) * sizeof *grown);
+	app->members = grown;
+	app->room = room;
+	return 0;
+}
+
+static int make_scratch(struct epochd_app *app, const struct ep_geometry *geometry)
+{
+	size_t size = geometry->classes ? geometry->class[geometry->classes - 1].size : 0;
+	void *grown;
+
+	if (size <= app->scratch_size)
+		return 0;
+	grown = realloc(app->scratch, size);
+	if (!grown)
+		return -ENOMEM;
+	app->scratch = grown;
+	app->scratch_size = size;
+	return 0;
+}
+
+static int open_member(struct member **out, struct epochd_app *app, const struct ep_wire_joined *joined,
+		       int fds[static EP_WIRE_FDS_MAX])
+{
+	CLEANUP(free_memberp) struct member *member = calloc(1, sizeof *member);
+	struct ep_fencing fencing = { &app->view.page->fence, app->epoch };
+	const char *why;
+	int r;
+
+	if (!member)
+		return -ENOMEM;
+	member->ring = ep_steal_fd(&fds[EP_JOINED_RING]);
+	r = ep_channel_map(&member->channel, fds[EP_JOINED_CHANNEL], &why);
+	if (r == 0)
+		r = make_scratch(app, &member->channel.geometry);
+	if (r == 0)
+		r = ep_producer_init(&member->producer, &member->channel, EP_TO_CLIENT, fencing);
+	if (r < 0)
+		return r;
+	ep_consumer_init(&member->consumer, &member->channel, EP_TO_APPLICATION, fencing);
+	member->peer = (struct epochd_peer){ .handle = joined->handle, .pid = joined->pid,
+					     .uid = joined->uid, .gid = joined->gid };
+	memcpy(member->peer.name, joined->name, sizeof member->peer.name);
+	*out = STEAL(member);
+	return 0;
+}
+
+static int on_joined(struct epochd_app *app, const struct ep_wire_joined *joined,
+		     int fds[static EP_WIRE_FDS_MAX], unsigned count)
+{
+	uint32_t index = ep_handle_index(joined->handle);
+	struct member *member = NULL;
+	int r;
+
+	if (app_member(app, joined->handle))   /* told twice */
+		return 0;
+	if (count != EP_JOINED_FDS || !joined->handle || ep_handle_epoch(joined->handle) != app->epoch ||
+	    index >= app->view.slot_count || (index < app->room && app->members[index]))
+		return -EPROTO;
+	r = make_room(app, index);
+	if (r == 0)
+		r = open_member(&member, app, joined, fds);
+	if (r < 0) {
+		say_broken(app, joined->handle, "the application has no room for it");
+		return 0;
+	}
+	app->members[index] = member;
+	app->counts.joined++;
+	app_activate(app, member);
+	for (size_t i = 0; i < app->on_joined_count; i++)
+		app->on_joined[i].fn(app, &member->peer, app->on_joined[i].user);
+	return 0;
+}
+
+/* ---- who is gone ---- */
+
+/* What is not received by now never is, on either side. */
+static void count_rest(struct member *member)
+{
+	struct ep_reclaimed sent = { 0 }, held = { 0 };
+
+	ep_channel_count(&member->channel, EP_TO_CLIENT, &sent);
+	ep_channel_count(&member->channel, EP_TO_APPLICATION, &held);
+	member->drained = (struct ep_wire_drained){
+		.head = ep_wire_make(EP_WIRE_DRAINED, sizeof member->drained),
+		.handle = member->peer.handle,
+		.messages = sent.messages + held.messages,
+		.bytes = sent.bytes + held.bytes,
+		.buffers = sent.collected + held.collected,
+		.buffer_bytes = sent.collected_bytes + held.collected_bytes,
+	};
+}
+
+static int on_gone(struct epochd_app *app, const struct ep_wire_gone *gone)
+{
+	struct ep_wire_drained nothing = { .head = ep_wire_make(EP_WIRE_DRAINED, sizeof nothing),
+					   .handle = gone->handle };
+	struct member *member = app_member(app, gone->handle);
+	int handled;
+
+	if (!member) {   /* told twice, or one for whom there was no room */
+		say(app, &nothing);
+		return 0;
+	}
+	app_deactivate(app, member);
+	handled = member->broken ? 0 : app_drain(app, member);
+	app->members[ep_handle_index(gone->handle)] = NULL;
+	app->counts.gone++;
+	count_rest(member);
+	for (size_t i = 0; i < app->on_gone_count; i++)
+		app->on_gone[i].fn(app, &member->peer, (int)gone->why, app->on_gone[i].user);
+	ep_producer_deinit(&member->producer);
+	ep_channel_unmap(&member->channel);
+	ep_close_fd(&member->ring);
+	if (app->drained || !say(app, &member->drained)) {
+		member->next = app->drained;
+		app->drained = member;
+	} else {
+		free(member);
+	}
+	return handled;
+}
+
+/* ---- what is said ---- */
+
+static int on_packet(struct epochd_app *app, const union ep_wire_packet *packet,
+		     int fds[static EP_WIRE_FDS_MAX], unsigned count)
+{
+	struct ep_wire_pong pong = { ep_wire_make(EP_WIRE_PONG, sizeof pong), packet->ping.serial };
+
+	switch ((enum ep_wire_kind)packet->head.kind) {
+	case EP_WIRE_JOINED:
+		return on_joined(app, &packet->joined, fds, count);
+	case EP_WIRE_GONE:
+		return on_gone(app, &packet->gone);
+	case EP_WIRE_PING:
+		say(app, &pong);
+		return 0;
+	case EP_WIRE_FENCED:   /* the fence word has said so already */
+		return 0;
+	default:
+		return -EPROTO;
+	}
+}
+
+/* Messages handled in passing, of those that are gone; -EPROTO: what came makes no sense. */
+int app_read_session(struct epochd_app *app)
+{
+	union ep_wire_packet packet;
+	int fds[EP_WIRE_FDS_MAX], handled = 0;
+	unsigned count;
+	int r;
+
+	for (int i = 0; app->session >= 0 && i < FULL_LOOKS; i++) {
+		r = ep_wire_receive(app->session, &packet, fds, &count, EP_JOINED_FDS);
+		if (r == -EAGAIN)
+			break;
+		if (r <= 0) {   /* I10: who is connected is served without it */
+			ep_close_fd(&app->session);
+			break;
+		}
+		for (unsigned j = count; j < EP_WIRE_FDS_MAX; j++)
+			fds[j] = -1;
+		r = on_packet(app, &packet, fds, count);
+		for (unsigned j = 0; j < count; j++)
+			ep_close_fd(&fds[j]);
+		if (r < 0)
+			return r;
+		handled += r;
+	}
+	return handled;
+}

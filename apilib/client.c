@@ -1,0 +1,505 @@
+#include <config.h>
+
+#include "apilib/client_private.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "apilib/doorbell.h"
+#include "apilib/fd.h"
+#include "apilib/now.h"
+#include "apilib/place.h"
+
+#define CALL_CONTEXT (1ull << 63)   /* of epochd_call(): nobody else's */
+
+static const int64_t timeout_usual = 10000000000;
+
+/* ---- connecting ---- */
+
+static void forget(struct ep_family *family)
+{
+	struct epochd_client *client = container_of(family, struct epochd_client, family);
+
+	ep_close_fd(&client->session);
+	ep_close_fd(&client->poll);
+	ep_close_fd(&client->link.bell);
+	ep_close_fd(&client->link.ring);
+}
+
+void epochd_close(struct epochd_client *client)
+{
+	struct ep_wire_goodbye goodbye = { ep_wire_make(EP_WIRE_GOODBYE, sizeof goodbye) };
+
+	if (!client)
+		return;
+	bool inherited = client->family.next && ep_is_inherited(&client->family);
+
+	if (!inherited) {
+		ep_family_leave(&client->family);
+		if (client->session >= 0)
+			ep_wire_send(client->session, &goodbye, NULL, 0);
+		forget(&client->family);
+	}
+	client_unlink(&client->link, inherited);
+	ep_agreed_deinit(&client->agreed);
+	free(client->kept);
+	free(client);
+}
+
+static void closep(struct epochd_client **client)
+{
+	epochd_close(*client);
+}
+
+static int take_name(char *out, size_t size, const char *name)
+{
+	if (!name || !*name || strlen(name) >= size)
+		return -EINVAL;
+	snprintf(out, size, "%s", name);
+	return 0;
+}
+
+static int take_geometry(struct epochd_client *client, const struct epochd_options *options)
+{
+	client->wanted.ring = options->ring;
+	if (options->buffers_count > EP_CLASSES_MAX || (options->buffers_count && !options->buffers))
+		return -EINVAL;
+	client->wanted.classes = options->buffers_count;
+	for (uint32_t i = 0; i < options->buffers_count; i++)
+		client->wanted.class[i] = (struct ep_class){ options->buffers[i].size,
+							     options->buffers[i].count };
+	return 0;
+}
+
+static int take_options(struct epochd_client *client, const char *application,
+			const struct epochd_options *options)
+{
+	const char *name = options->name ? options->name : program_invocation_short_name;
+	int r = take_name(client->app, sizeof client->app, application);
+
+	snprintf(client->why, sizeof client->why, "the options make no sense");
+	if (r < 0 || (options->size && options->size != sizeof *options) ||
+	    options->wait > EPOCHD_SLEEP || options->flags & ~(uint32_t)EPOCHD_RECONNECT)
+		return -EINVAL;
+	snprintf(client->name, sizeof client->name, "%.*s", (int)sizeof client->name - 1, name);
+	ep_wait_init(&client->wait, (enum epochd_wait)options->wait);
+	client->flags = options->flags;
+	client->reconnected = options->reconnected;
+	client->user = options->user;
+	return take_geometry(client, options);
+}
+
+static int open_client(struct epochd_client *client, const char *application,
+		       const struct epochd_options *options)
+{
+	int64_t timeout = options->timeout ? options->timeout : timeout_usual;
+	int r = take_options(client, application, options);
+
+	if (r == 0)
+		r = ep_types_check(&client->types, client->why, sizeof client->why);
+	if (r == 0)
+		r = ep_agreed_init(&client->agreed, client->types.count);
+	if (r == 0)
+		r = ep_place_find(client->folder, sizeof client->folder, options, client->why,
+				  sizeof client->why);
+	if (r < 0)
+		return r;
+	client->why[0] = '\0';
+	client->poll = epoll_create1(EPOLL_CLOEXEC);
+	if (client->poll < 0)
+		return -errno;
+	r = ep_family_join(&client->family, forget);
+	if (r < 0)
+		return r;
+	return client_join(client, ep_deadline(timeout));
+}
+
+int epochd_connect(struct epochd_client **out, const char *application, const struct epochd_type *types,
+		   size_t count, const struct epochd_options *options)
+{
+	static const struct epochd_options usual;
+	CLEANUP(closep) struct epochd_client *client = calloc(1, sizeof *client);
+	int r;
+
+	if (!client)
+		return -ENOMEM;
+	if (!options)
+		options = &usual;
+	client->session = client->poll = client->link.bell = client->link.ring = -1;
+	client->types = (struct ep_types){ types, (uint32_t)(count <= UINT32_MAX ? count : UINT32_MAX) };
+	r = open_client(client, application, options);
+	if (r < 0) {
+		if (options->why && options->why_size)
+			snprintf(options->why, options->why_size, "%s",
+				 client->why[0] ? client->why : strerrordesc_np(-r));
+		return r;
+	}
+	*out = STEAL(client);
+	return 0;
+}
+
+int epochd_reconnect(struct epochd_client *client, int64_t timeout)
+{
+	if (ep_is_inherited(&client->family))
+		return -ECHILD;
+	return client_join(client, ep_deadline(timeout));
+}
+
+uint64_t epochd_client_handle(const struct epochd_client *client)
+{
+	return client->link.handle;
+}
+
+int epochd_client_fd(const struct epochd_client *client)
+{
+	return ep_is_inherited(&client->family) ? -ECHILD : client->poll;
+}
+
+const char *epochd_client_why(const struct epochd_client *client)
+{
+	return client->why;
+}
+
+/* ---- the state that every call finds ---- */
+
+/* The epoch has ended. Told once, so that whoever waits for a reply learns that none comes; then, with
+ * EPOCHD_RECONNECT, the next one is joined in passing. */
+static int stale(struct epochd_client *client, int64_t deadline)
+{
+	int r;
+
+	if (client->told && client->flags & EPOCHD_RECONNECT) {
+		r = deadline ? client_join(client, deadline) : client_read_session(client);
+		if (r == 0 && !client_is_stale(client))
+			return 0;
+		return r < 0 ? r : -ESTALE;
+	}
+	client->told = true;
+	r = client_read_session(client);   /* for the reason, and to keep the descriptor quiet */
+	return r < 0 ? r : -ESTALE;
+}
+
+/* 0: joined in an epoch that serves. deadline: 0: nothing is waited for. */
+static int check(struct epochd_client *client, int64_t deadline)
+{
+	if (ep_is_inherited(&client->family))
+		return -ECHILD;
+	if (client->state == CLIENT_ENDED)
+		return client->error;
+	return client_is_stale(client) ? stale(client, deadline) : 0;
+}
+
+/* An end of the channel said r. */
+static int channel_error(struct epochd_client *client, int r)
+{
+	if (r == -ESTALE)
+		client->told = true;
+	if (r == -EPROTO) {
+		client->state = CLIENT_ENDED;
+		client->error = r;
+		snprintf(client->why, sizeof client->why, "the application wrote nonsense: %s",
+			 client->link.consumer.why ? client->link.consumer.why : "its counters");
+	}
+	return r;
+}
+
+static void ring_application(struct epochd_client *client)
+{
+	client->ring_owed = !ep_bell_ring_index(client->link.ring, ep_handle_index(client->link.handle));
+}
+
+/* ---- sending ---- */
+
+int epochd_allocate(struct epochd_client *client, size_t size, void **memory)
+{
+	struct ep_buffer buffer = { 0 };
+	int r = check(client, 0);
+
+	if (r == 0)
+		r = ep_allocate(&client->link.producer, size, &buffer, memory);
+	return r < 0 ? channel_error(client, r) : 0;
+}
+
+int epochd_free(struct epochd_client *client, void *memory)
+{
+	struct ep_buffer buffer = { 0 };
+	int r = check(client, 0);
+
+	if (r == 0)
+		r = ep_buffer_at(&client->link.producer, memory, &buffer);
+	if (r == -ENOENT)
+		r = -EINVAL;
+	return r < 0 ? r : ep_free(&client->link.producer, &buffer);
+}
+
+static int send_message(struct epochd_client *client, uint32_t type, uint64_t context, const void *payload,
+			size_t size)
+{
+	int r;
+
+	if (type >= client->types.count || !ep_types_fit(&client->types, type, size))
+		return -EINVAL;
+	if (!client->agreed.wire_of[type])
+		return -ENOMSG;
+	r = ep_types_send(&client->link.producer, client->agreed.wire_of[type], context, payload, size);
+	if (r < 0)
+		return channel_error(client, r);
+	if (r > 0 || client->ring_owed)
+		ring_application(client);
+	return 0;
+}
+
+int epochd_send(struct epochd_client *client, uint32_t type, uint64_t context, const void *payload,
+		size_t size)
+{
+	int r = check(client, 0);
+
+	if (r == 0 && context & CALL_CONTEXT)
+		r = -EINVAL;
+	return r < 0 ? r : send_message(client, type, context, payload, size);
+}
+
+/* ---- receiving ---- */
+
+static void release(struct epochd_client *client, const struct ep_received *received)
+{
+	if (received->is_buffer)
+		ep_release(&client->link.consumer, &received->buffer);
+}
+
+/* The next one that came through the ring. 1, 0: none, or the error. */
+static int take(struct epochd_client *client, struct epochd_message *out)
+{
+	struct ep_received received;
+	uint32_t type;
+	int r;
+
+	while ((r = ep_receive(&client->link.consumer, &received)) > 0) {
+		type = received.id < client->agreed.wire_count ? client->agreed.type_of[received.id] :
+								 UINT32_MAX;
+		if (type == UINT32_MAX) {   /* one that we do not know */
+			release(client, &received);
+			continue;
+		}
+		if (!ep_types_fit(&client->types, type, received.size)) {
+			client->link.consumer.why = "a message is not as large as its type";
+			return channel_error(client, client->link.consumer.closed = -EPROTO);
+		}
+		ep_message_fill(out, &received, type, client->link.handle);
+		return 1;
+	}
+	return r < 0 ? channel_error(client, r) : 0;
+}
+
+/* As take(), but for replies that nobody waits for any more. */
+static int take_wanted(struct epochd_client *client, struct epochd_message *out, uint64_t call)
+{
+	int r;
+
+	while ((r = take(client, out)) > 0 && out->context & CALL_CONTEXT && out->context != call)
+		epochd_release(client, out);
+	return r;
+}
+
+int epochd_release(struct epochd_client *client, const struct epochd_message *message)
+{
+	struct ep_buffer buffer = { 0 };
+
+	if (ep_is_inherited(&client->family))
+		return -ECHILD;
+	if (!ep_message_buffer(message, &buffer))
+		return 0;
+	if (message->handle != client->link.handle)
+		return -ESTALE;
+	if (buffer.class >= client->link.channel.geometry.classes ||
+	    buffer.index >= client->link.channel.geometry.class[buffer.class].count)
+		return -EINVAL;
+	return ep_release(&client->link.consumer, &buffer);
+}
+
+/* True: nothing is there, and the bell will ring. */
+static bool arm(struct epochd_client *client)
+{
+	if (client->armed)   /* and perhaps rung since */
+		ep_bell_drain(client->link.bell);
+	client->armed = true;
+	return ep_arm(&client->link.consumer);
+}
+
+static int sleep_until(struct epochd_client *client, int64_t deadline)
+{
+	struct pollfd awaited[3] = {
+		{ .fd = client->link.bell, .events = POLLIN },
+		{ .fd = client->session, .events = POLLIN },
+		{ .fd = client->ring_owed ? client->link.ring : -1, .events = POLLOUT },
+	};
+	struct timespec left;
+	int n = ppoll(awaited, ARRAY_SIZE(awaited), ep_until(deadline, &left), NULL);
+
+	if (n == 0)
+		return -ETIMEDOUT;
+	if (n > 0 && awaited[2].revents)
+		ring_application(client);
+	return n > 0 && awaited[1].revents ? client_read_session(client) : 0;
+}
+
+struct waiting {
+	struct epochd_message *out;
+	uint64_t call;       /* whose reply; 0: anything */
+	int64_t began, deadline;
+};
+
+/* Polls for as long as that is worth. 1, 0: nothing came, or the error. */
+static int spin(struct epochd_client *client, struct waiting *waiting)
+{
+	int r = 0;
+
+	for (;;) {
+		for (int i = 0; i < EP_SPINS_A_LOOK && r == 0; i++) {
+			ep_relax();
+			r = take_wanted(client, waiting->out, waiting->call);
+		}
+		if (r)
+			return r;
+		int64_t now = ep_now();
+
+		if (!waiting->began)
+			waiting->began = now;
+		if (now >= waiting->deadline)
+			return -ETIMEDOUT;
+		if (client->wait.mode == EPOCHD_BUSY)
+			r = client_read_session(client);
+		else if (now - waiting->began > EP_SPIN_NS)
+			return 0;
+	}
+}
+
+static int sleep_for(struct epochd_client *client, struct waiting *waiting)
+{
+	int r = 0;
+
+	if (!waiting->began)
+		waiting->began = ep_now();
+	while (r == 0) {
+		if (arm(client))
+			r = sleep_until(client, waiting->deadline);
+		if (r == 0 || r == -ETIMEDOUT) {
+			int last = take_wanted(client, waiting->out, waiting->call);
+
+			r = last ? last : r;
+		}
+	}
+	ep_disarm(&client->link.consumer);
+	return r;
+}
+
+/* As take_wanted(), but waits: 1 or the error. */
+static int take_in_time(struct epochd_client *client, struct waiting *waiting)
+{
+	int r = take_wanted(client, waiting->out, waiting->call);
+
+	if (r)
+		return r;
+	waiting->began = 0;
+	if (client->ring_owed)
+		ring_application(client);
+	if (ep_wait_spins(&client->wait))
+		r = spin(client, waiting);
+	if (r == 0)
+		r = sleep_for(client, waiting);
+	if (waiting->began)
+		ep_wait_took(&client->wait, ep_now() - waiting->began);
+	else
+		ep_wait_took(&client->wait, 0);
+	return r;
+}
+
+/* Nothing is there, and nobody waits: what comes makes the descriptor readable. */
+static int rest(struct epochd_client *client, struct epochd_message *out)
+{
+	int r;
+
+	if (client->wait.mode == EPOCHD_BUSY)
+		return -EAGAIN;
+	if (client->ring_owed)
+		ring_application(client);
+	r = client_read_session(client);
+	if (r < 0)
+		return r;
+	if (arm(client))
+		return -EAGAIN;
+	r = take_wanted(client, out, 0);
+	return r > 0 ? 0 : r < 0 ? r : -EAGAIN;
+}
+
+int epochd_receive(struct epochd_client *client, struct epochd_message *out, int64_t timeout)
+{
+	int64_t deadline = timeout ? ep_deadline(timeout) : 0;
+	struct waiting waiting = { .out = out, .deadline = deadline };
+	int r;
+
+	if (ep_is_inherited(&client->family))
+		return -ECHILD;
+	if (client->kept_count) {
+		*out = client->kept[client->kept_first];
+		ep_message_moved(out);
+		client->kept_first = (client->kept_first + 1) % client->kept_room;
+		client->kept_count--;
+		return 0;
+	}
+	r = check(client, deadline);
+	if (r < 0)
+		return r;
+	if (timeout) {
+		r = take_in_time(client, &waiting);
+		return r < 0 ? r : 0;
+	}
+	r = take_wanted(client, out, 0);
+	if (r)
+		return r < 0 ? r : 0;
+	return rest(client, out);
+}
+
+/* ---- calls ---- */
+
+static int keep(struct epochd_client *client, const struct epochd_message *message)
+{
+	struct epochd_message *place;
+
+	if (client->kept_count == client->kept_room) {
+		epochd_release(client, message);
+		return -ENOBUFS;
+	}
+	place = &client->kept[(client->kept_first + client->kept_count++) % client->kept_room];
+	*place = *message;
+	ep_message_moved(place);
+	return 0;
+}
+
+int epochd_call(struct epochd_client *client, uint32_t type, const void *payload, size_t size,
+		struct epochd_message *reply, int64_t timeout)
+{
+	struct waiting waiting = { .out = reply, .deadline = ep_deadline(timeout) };
+	int r = check(client, waiting.deadline);
+
+	if (r == 0 && client->kept_count == client->kept_room)
+		r = -ENOBUFS;
+	if (r < 0)
+		return r;
+	waiting.call = CALL_CONTEXT | ++client->calls;
+	r = send_message(client, type, waiting.call, payload, size);
+	while (r == 0) {
+		r = take_in_time(client, &waiting);
+		if (r < 0)
+			return r;
+		if (reply->context == waiting.call)
+			return 0;
+		r = keep(client, reply);
+	}
+	return r;
+}

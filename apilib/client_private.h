@@ -1,0 +1,80 @@
+/* The inside of struct epochd_client, for client*.c. */
+#ifndef EPOCHD_CLIENT_PRIVATE_H
+#define EPOCHD_CLIENT_PRIVATE_H
+
+#include "apilib/channel.h"
+#include "apilib/child.h"
+#include "apilib/epochd.h"
+#include "apilib/message.h"
+#include "apilib/registry_view.h"
+#include "apilib/types.h"
+#include "apilib/wait.h"
+#include "apilib/wire.h"
+
+enum { EP_FOLDER_SIZE = 108 };   /* a socket's path is no longer */
+
+/* What the session with the supervisor is at. */
+enum client_state {
+	CLIENT_ASKED,     /* HELLO: the next OFFER tells of an epoch */
+	CLIENT_OFFERED,   /* `offer`: nobody joined it yet */
+	CLIENT_JOINING,   /* JOIN: WELCOME comes, or another OFFER */
+	CLIENT_JOINED,
+	CLIENT_ENDED,     /* refused, or sent away: `error` */
+};
+
+/* Of one epoch. */
+struct client_link {
+	struct ep_view view;
+	struct ep_channel channel;
+	struct ep_producer producer;
+	struct ep_consumer consumer;
+	uint64_t handle;
+	int bell;   /* ours, to read; -1 */
+	int ring;   /* the application's, to write; -1 */
+};
+
+struct epochd_client {
+	struct ep_family family;
+	enum client_state state;
+	int error;                 /* CLIENT_ENDED: what every call says */
+	int session;               /* -1: the supervisor is away */
+	int poll;                  /* epoll: session and bell */
+	struct client_link link;   /* the last one; all zero before the first */
+	bool told;                 /* that the link's epoch has ended */
+	bool armed;
+	bool ring_owed;            /* the application's bell was full */
+	struct ep_wait wait;
+
+	char folder[EP_FOLDER_SIZE];   /* of the instance */
+	char app[EP_NAME_SIZE], name[EP_CLIENT_NAME_SIZE];
+	struct ep_types types;
+	struct ep_agreed agreed;
+	bool table_comes;          /* a TABLE was taken since the last OFFER */
+	uint32_t offered;          /* epoch */
+	struct ep_geometry wanted;
+	uint32_t flags;
+	epochd_reconnected_fn *reconnected;
+	void *user;
+
+	/* Messages that came while epochd_call() waited for another, in order: a circle. */
+	struct epochd_message *kept;
+	uint32_t kept_room, kept_first, kept_count;
+	uint64_t calls;
+	char why[512];
+};
+
+/* client_session.c: what the supervisor says. Each returns 0 or the client's error. */
+int client_say_hello(struct epochd_client *client, int64_t deadline);   /* blocks until then */
+int client_read_session(struct epochd_client *client);            /* all that is there; never blocks */
+/* Until it is joined in an epoch that serves. -ETIMEDOUT. */
+int client_join(struct epochd_client *client, int64_t deadline);
+void client_unlink(struct client_link *link, bool inherited);
+
+static inline bool client_is_stale(const struct epochd_client *client)
+{
+	/* Acquire, with the release in app_fence(). */
+	return !client->link.view.page ||
+	       !ep_fence_serves(atomic_load_explicit(&client->link.view.page->fence, memory_order_acquire),
+				ep_handle_epoch(client->link.handle));
+}
+#endif

@@ -1,0 +1,131 @@
+#include <config.h>
+
+#include "apilib/types.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "apilib/message.h"
+
+/* In epochd_message.inside. */
+struct inside {
+	unsigned char bytes[EP_INLINE];
+	struct ep_buffer buffer;
+	uint64_t is_buffer;
+};
+static_assert(sizeof(struct inside) == sizeof(((struct epochd_message *)NULL)->inside), "ABI 1");
+
+int ep_types_check(const struct ep_types *types, char *why, size_t why_size)
+{
+	const char *reason;
+
+	if (types->count > EP_TYPES_MAX || (types->count && !types->type)) {
+		snprintf(why, why_size, "0 to %d types of messages, not %u", EP_TYPES_MAX, types->count);
+		return -EINVAL;
+	}
+	for (uint32_t i = 0; i < types->count; i++) {
+		if (ep_type_check(&types->type[i], &reason) == 0)
+			continue;
+		snprintf(why, why_size, "message %u (%.63s): %s", i,
+			 types->type[i].name ? types->type[i].name : "?", reason);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int into_buffer(struct ep_producer *producer, const void *payload, size_t size,
+		       struct ep_buffer *buffer)
+{
+	void *memory;
+	int r = ep_allocate(producer, size, buffer, &memory);
+
+	if (r == 0)
+		memcpy(memory, payload, size);
+	return r;
+}
+
+/* What an outgoing payload becomes. *borrowed: a buffer was made for it here. */
+static int prepare(struct ep_producer *producer, const void *payload, size_t size, struct ep_send *send,
+		   struct ep_buffer *buffer, bool *borrowed)
+{
+	int r;
+
+	*borrowed = false;
+	if (size > UINT32_MAX)
+		return -EMSGSIZE;
+	send->size = (uint32_t)size;
+	r = ep_buffer_at(producer, payload, buffer);
+	if (r == 0) {
+		if (size > producer->lane.geometry->class[buffer->class].size)
+			return -EINVAL;
+		send->buffer = buffer;
+		return 0;
+	}
+	if (r != -ENOENT)
+		return r;
+	if (size <= EP_INLINE) {
+		send->bytes = payload;
+		return 0;
+	}
+	r = into_buffer(producer, payload, size, buffer);
+	send->buffer = buffer;
+	*borrowed = r == 0;
+	return r;
+}
+
+int ep_types_send(struct ep_producer *producer, uint16_t wire, uint64_t context, const void *payload,
+		  size_t size)
+{
+	struct ep_send send = { .id = wire, .context = context };
+	struct ep_buffer buffer = { 0 };
+	bool borrowed;
+	int r;
+
+	/* First, so that a full ring costs no copy. */
+	if (!ep_can_send(producer))
+		return producer->closed ? producer->closed : -EAGAIN;
+	r = prepare(producer, payload, size, &send, &buffer, &borrowed);
+	if (r < 0)
+		return r;
+	r = ep_send(producer, &send);
+	if (r < 0 && borrowed)
+		ep_free(producer, &buffer);
+	return r;
+}
+
+void ep_message_fill(struct epochd_message *message, const struct ep_received *received, uint32_t type,
+		     uint64_t handle)
+{
+	struct inside *inside = (struct inside *)(void *)message->inside;
+
+	message->handle = handle;
+	message->context = received->context;
+	message->size = received->size;
+	message->type = type;
+	inside->is_buffer = received->is_buffer;
+	if (received->is_buffer) {
+		inside->buffer = received->buffer;
+		message->payload = received->in_place;
+	} else {
+		memcpy(inside->bytes, received->bytes, sizeof inside->bytes);
+		message->payload = inside->bytes;
+	}
+}
+
+bool ep_message_buffer(const struct epochd_message *message, struct ep_buffer *out)
+{
+	const struct inside *inside = (const struct inside *)(const void *)message->inside;
+
+	*out = inside->buffer;
+	return inside->is_buffer;
+}
+
+void ep_message_moved(struct epochd_message *message)
+{
+	struct inside *inside = (struct inside *)(void *)message->inside;
+
+	if (!inside->is_buffer)
+		message->payload = inside->bytes;
+}

@@ -1,0 +1,38 @@
+/* What both sides do with the types of messages that their host declared: epochd_connect(), epochd_attach(). */
+#ifndef EPOCHD_TYPES_H
+#define EPOCHD_TYPES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "apilib/channel.h"
+#include "apilib/epochd.h"
+
+struct ep_types {
+	const struct epochd_type *type;   /* the host's */
+	uint32_t count;
+};
+
+/* -EINVAL: why names the type and what is wrong with it. */
+int ep_types_check(const struct ep_types *types, char *why, size_t why_size);
+
+/* May a message of that type have that size? */
+static inline bool ep_types_fit(const struct ep_types *types, uint32_t type, size_t size)
+{
+	return size == types->type[type].size ||
+	       (size > types->type[type].size && types->type[type].flags & EPOCHD_TAIL);
+}
+
+/* ep_send() of a payload in whatever memory. wire: the type's number there. As ep_send(). */
+int ep_types_send(struct ep_producer *producer, uint16_t wire, uint64_t context, const void *payload,
+		  size_t size);
+
+/* Into what the host sees; *message must stay where it is. */
+void ep_message_fill(struct epochd_message *message, const struct ep_received *received, uint32_t type,
+		     uint64_t handle);
+/* The buffer that it is in; false: in none. */
+bool ep_message_buffer(const struct epochd_message *message, struct ep_buffer *out);
+/* The copy of one has a payload of its own. */
+void ep_message_moved(struct epochd_message *message);
+#endif
