@@ -26,6 +26,8 @@
 #include "supervisor/output.h"
 #include "supervisor/pids.h"
 #include "supervisor/report.h"
+#include "supervisor/service.h"
+#include "supervisor/sessions.h"
 #include "supervisor/spawn.h"
 
 /* The store keeps the registry's totals, in the same order. */
@@ -187,6 +189,8 @@ void app_free(struct app *app)
 {
 	if (!app)
 		return;
+	if (app->service)
+		sessions_forget(app->epochd->sessions, app);
 	store_app_set_owner(app->stored, NULL);
 	ev_io_stop(app->epochd->loop, &app->exited);
 	ev_timer_stop(app->epochd->loop, &app->deadline);
@@ -219,6 +223,8 @@ void app_fence(struct app *app, enum ep_state state, struct ep_end end)
 	 * written when N came up; and a word that does not serve fails every handle from here on. */
 	atomic_store_explicit(&app->registry->fence, ep_fence_pack(app->epoch, state, end),
 			      memory_order_release);
+	if (app->service && state != EP_UP && state != EP_STOPPING)
+		sessions_fence_moved(app->epochd->sessions, app);
 }
 
 /* The fence of a state, as far as it is not already what an end made it. */
@@ -273,6 +279,8 @@ void app_move(struct app *app, enum app_state state, const char *reason, ...)
 			   states[state].name, app->reason ? ": " : "", app->reason ? app->reason : "");
 		app_post(app, states[state].name, app->reason);
 	}
+	if (app->service)
+		sessions_app_changed(app->epochd->sessions, app);
 	if (app->epochd->control)
 		control_app_changed(app->epochd->control, app);
 }
@@ -526,6 +534,7 @@ void app_report(const struct app *app, struct report_app *out)
 		.last_hour = history_last_hour(app->history, now),
 		.last_day = history_last_day(app->history, now),
 		.has_ended = app->end_epoch != 0,
+		.clients_connected = app->service ? clients_connected(app->service->clients) : 0,
 	};
 	for (int i = 0; i < EP_TOTALS; i++)
 		/* Relaxed: this thread is the only writer (I4). */

@@ -27,6 +27,7 @@
 #include "supervisor/pids.h"
 #include "supervisor/policy.h"
 #include "supervisor/run.h"
+#include "supervisor/service.h"
 #include "supervisor/spawn.h"
 
 /* The exit status of one that is not our child (adopted, or by MAINPID=) comes when its parent reaps it. */
@@ -275,6 +276,11 @@ void app_lost(struct app *app, struct ep_end end)
 	/* Step 2, I3: before anything else of a restart. */
 	app_fence(app, EP_DOWN, end);
 	FAULT(fence_closed);
+	if (app->adopted) {   /* nobody holds the channels of those who joined it before us */
+		struct clients_place place = service_place(app);
+
+		clients_recover(&place, 0);
+	}
 	entry = ledger_incarnation_find(app->ledger, app->epoch);
 	if (entry)
 		ledger_incarnation_end(entry, end, app->ended_at);

@@ -19,6 +19,7 @@ struct history;
 struct ledger_record;
 struct notify;
 struct output;
+struct service;
 struct spawn;
 struct store_app;
 struct store_state;
@@ -93,6 +94,7 @@ struct app {
 	struct output *output;
 	struct health *health;
 	char *status_text;           /* STATUS= */
+	struct service *service;     /* what it serves clients with; NULL until one comes */
 
 	ev_io exited;                /* the pidfd */
 	ev_timer deadline;           /* of the state: start, stop, backoff, the next look at leftovers */

@@ -26,6 +26,7 @@
 #include "supervisor/pids.h"
 #include "supervisor/policy.h"
 #include "supervisor/recovery.h"
+#include "supervisor/service.h"
 
 /* Of the name in a row of the store; what is not a cause of ours is unseen. */
 enum ep_cause app_cause_named(const char *name)
@@ -355,6 +356,7 @@ static void recover_from_words(struct app *app, const struct found_at_start *at_
 {
 	/* Acquire, with the release in app_fence() of the supervisor before us. */
 	uint64_t fence = atomic_load_explicit(&app->registry->fence, memory_order_acquire);
+	struct clients_place place = service_place(app);
 	struct store_incarnation row;
 
 	app->epoch = ep_fence_epoch(fence);
@@ -365,6 +367,7 @@ static void recover_from_words(struct app *app, const struct found_at_start *at_
 		remember_end(app, row.epoch, end_of_row(&row), row.ended_at);
 	take_incarnations(app);
 	app->found = what_was_found(app, fence);
+	clients_recover(&place, app->found == FOUND_ALIVE ? app->epoch : 0);
 	if (app->epoch < state->used) {   /* no registry of ours is behind its store */
 		app->epoch = state->used;
 		app_fence(app, EP_DOWN, app->end);
@@ -377,7 +380,7 @@ int app_recover(struct app *app, const struct found_at_start *at_start)
 {
 	struct epochd *epochd = app->epochd;
 	struct ep_registry_id id = { .uuid = epochd->uuid, .boot_id = epochd->boot_id,
-				     .name = app->config->name };
+				     .name = app->config->name, .slots = app->config->clients.max };
 	struct store_state state;
 	const char *why;
 	int r = ledger_record_get(&app->ledger, epochd->ledger, app->config->name);

@@ -30,6 +30,13 @@ static void free_list(char **list)
 	free(list);
 }
 
+static void free_principals(struct principal *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(list[i].text);
+	free(list);
+}
+
 static void free_app(struct app_config *app)
 {
 	if (!app)
@@ -49,14 +56,8 @@ static void free_app(struct app_config *app)
 	free_list(app->after);
 	free(app->group_of);
 	free(app->output.file);
+	free_principals(app->clients.allow, app->clients.allow_count);
 	free(app);
-}
-
-static void free_principals(struct principal *list, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		free(list[i].text);
-	free(list);
 }
 
 void config_free(struct config *config)
@@ -173,6 +174,8 @@ static struct app_config *app_new(struct load *load, const char *name)
 		.intensity = { .restarts = 5, .within = 60 * S },
 		.readiness = READINESS_NONE,
 		.start_timeout = 30 * S,
+		.clients = { .max = 4096, .max_per_user = 256 },
+		.channel = ep_geometry_default,
 		.stop_signal = SIGTERM,
 		.stop_timeout = 10 * S,
 		.health = { .interval = 10 * S, .timeout = 5 * S, .failures = 3 },
@@ -418,6 +421,16 @@ static void check_companion(struct load *load, enum scope scope, const char *nee
 	}
 }
 
+static void check_channel(struct load *load, struct app_config *app)
+{
+	int line = load_line_of(load, IN_CHANNEL, "buffers");
+	const char *why;
+
+	if (ep_geometry_check(&app->channel, &why) < 0)
+		mistake_at(load, line ? line : load_line_of(load, IN_CHANNEL, "ring"), IN_CHANNEL,
+			   line ? "buffers" : "ring", "%s", why);
+}
+
 static void check_app(struct load *load, struct app_config *app)
 {
 	static const char *const of_health[] = { "interval", "timeout", "failures", "after" };
@@ -428,6 +441,7 @@ static void check_app(struct load *load, struct app_config *app)
 	check_backoff(load, app);
 	check_companion(load, IN_HEALTH, "command", of_health, ARRAY_SIZE(of_health));
 	check_companion(load, IN_OUTPUT, "file", of_output, ARRAY_SIZE(of_output));
+	check_channel(load, app);
 	users_finish(load, app);
 	app->origin = load->config->files[load->file];
 	app->line = load->section_line;

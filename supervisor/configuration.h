@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "apilib/geometry.h"
+
 enum restart_policy { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
 enum readiness { READINESS_NONE, READINESS_NOTIFY, READINESS_ATTACH };
 enum strategy { ONE_FOR_ONE, ONE_FOR_ALL, REST_FOR_ONE };
@@ -17,6 +19,14 @@ enum strategy { ONE_FOR_ONE, ONE_FOR_ALL, REST_FOR_ONE };
 struct limit_config {
 	int resource;          /* RLIMIT_NOFILE ... */
 	struct rlimit value;
+};
+
+/* Who. */
+struct principal {
+	bool anyone;                            /* "*" */
+	bool is_group;
+	uint32_t id;                            /* of the user, or of the group */
+	char *text;                             /* as configured */
 };
 
 /* One application. Times are ns; 0 is off where that makes sense. Lists of strings end in NULL, and
@@ -69,6 +79,16 @@ struct app_config {
 		unsigned keep;                  /* old files */
 	} output;
 
+	bool external;                          /* no command: a process of `uid` attaches by itself */
+	struct {
+		unsigned max, max_per_user;
+		struct principal *allow;        /* beyond the application's user, epochd's own and root */
+		size_t allow_count;
+	} clients;
+	struct ep_geometry channel;             /* what a client is offered; checked */
+	int64_t gc_timeout;                     /* a buffer held for longer is overdue; 0: never */
+	bool gc_collect;                        /* and is then collected */
+
 	const char *origin;                     /* the file it stands in, owned by the config */
 	int line;
 };
@@ -76,14 +96,6 @@ struct app_config {
 struct group_config {
 	char *name;
 	enum strategy strategy;
-};
-
-/* Who. */
-struct principal {
-	bool anyone;                            /* "*" */
-	bool is_group;
-	uint32_t id;                            /* of the user, or of the group */
-	char *text;                             /* as configured */
 };
 
 struct config {

@@ -79,6 +79,27 @@ static bool same_health(const struct app_config *a, const struct app_config *b)
 	       a->health.failures == b->health.failures;
 }
 
+static bool same_clients(const struct app_config *a, const struct app_config *b)
+{
+	if (a->clients.max != b->clients.max || a->clients.max_per_user != b->clients.max_per_user ||
+	    a->clients.allow_count != b->clients.allow_count)
+		return false;
+	for (size_t i = 0; i < a->clients.allow_count; i++)
+		if (!same_text(a->clients.allow[i].text, b->clients.allow[i].text))
+			return false;
+	return true;
+}
+
+static bool same_channel(const struct ep_geometry *a, const struct ep_geometry *b)
+{
+	if (a->ring != b->ring || a->classes != b->classes)
+		return false;
+	for (uint32_t i = 0; i < a->classes; i++)
+		if (a->class[i].size != b->class[i].size || a->class[i].count != b->class[i].count)
+			return false;
+	return true;
+}
+
 static bool same_policy(const struct app_config *a, const struct app_config *b)
 {
 	return a->restart == b->restart &&
@@ -89,6 +110,8 @@ static bool same_policy(const struct app_config *a, const struct app_config *b)
 	       a->stop_signal == b->stop_signal &&
 	       a->stop_timeout == b->stop_timeout &&
 	       same_health(a, b) &&
+	       same_clients(a, b) &&
+	       same_channel(&a->channel, &b->channel) &&
 	       same_list(a->after, b->after) &&
 	       same_text(a->group_of, b->group_of) &&
 	       a->output.max_size == b->output.max_size &&

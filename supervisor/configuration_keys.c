@@ -1,6 +1,7 @@
 #include <config.h>
 
 #include "supervisor/configuration_load.h"
+#include "apilib/handle.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -235,9 +236,7 @@ static const char *store_readiness(struct load *load, const struct key *key, con
 	(void)load;
 	(void)key;
 	if (config_parse_readiness(value, &readiness) < 0)
-		return "none or notify";
-	if (readiness == READINESS_ATTACH)
-		return "none or notify (attach is not in this version)";
+		return "none, notify or attach";
 	*(enum readiness *)field = readiness;
 	return NULL;
 }
@@ -257,6 +256,53 @@ static const char *store_signal(struct load *load, const struct key *key, const 
 	(void)load;
 	(void)key;
 	return config_parse_signal(value, field) < 0 ? "a signal such as SIGTERM" : NULL;
+}
+
+static const char *store_clients(struct load *load, const struct key *key, const char *value,
+				 void *field)
+{
+	uint64_t count;
+
+	(void)load;
+	(void)key;
+	if (parse_count(value, EP_INDEX_MAX + 1, &count) < 0 || count == 0)
+		return "a number from 1 to 1048576";
+	*(unsigned *)field = (unsigned)count;
+	return NULL;
+}
+
+static const char *store_ring(struct load *load, const struct key *key, const char *value, void *field)
+{
+	uint64_t count;
+
+	(void)load;
+	(void)key;
+	if (parse_count(value, EP_RING_MAX, &count) < 0 || count < EP_RING_MIN || count & (count - 1))
+		return "a power of two from 2 to 32768";
+	*(uint32_t *)field = (uint32_t)count;
+	return NULL;
+}
+
+/* "64x256": so many of so many bytes. */
+static const char *store_buffers(struct load *load, const struct key *key, const char *value, void *field)
+{
+	struct ep_geometry *channel = field;
+	const char *x = strchr(value, 'x');
+	uint64_t count, size;
+	char first[24];
+
+	(void)key;
+	if (load->buffers_of != load->app)
+		channel->classes = 0;
+	load->buffers_of = load->app;
+	snprintf(first, sizeof first, "%.*s", x ? (int)(x - value) : 0, value);
+	if (!x || x - value >= (ptrdiff_t)sizeof first || parse_count(first, EP_BUFFERS_MAX, &count) < 0 ||
+	    parse_count(x + 1, EP_BUFFER_MAX, &size) < 0)
+		return "COUNTxBYTES such as 64x256";
+	if (channel->classes == EP_CLASSES_MAX)
+		return "6 classes at most";
+	channel->class[channel->classes++] = (struct ep_class){ (uint32_t)size, (uint32_t)count };
+	return NULL;
 }
 
 static const char *store_argument(struct load *load, const struct key *key, const char *value,
@@ -458,6 +504,15 @@ static const struct key output_keys[] = {
 	{ "max-size", store_size,        APP(output.max_size) },
 	{ "keep",     store_count_not_0, APP(output.keep) },
 };
+static const struct key clients_keys[] = {
+	{ "max",          store_clients,   APP(clients.max) },
+	{ "max-per-user", store_clients,   APP(clients.max_per_user) },
+	{ "allow",        store_principal, APP(clients.allow), true },
+};
+static const struct key channel_keys[] = {
+	{ "ring",    store_ring,    APP(channel.ring) },
+	{ "buffers", store_buffers, APP(channel), true },
+};
 #define LIMIT(name, which) { name, store_limit, 0, false, RLIMIT_##which }
 static const struct key limits_keys[] = {
 	LIMIT("as", AS), LIMIT("core", CORE), LIMIT("cpu", CPU), LIMIT("data", DATA),
@@ -481,12 +536,14 @@ const struct section config_sections[SCOPES] = {
 	[IN_INTENSITY] =    { "intensity",    false, IN_APPLICATION, KEYS(intensity_keys) },
 	[IN_HEALTH] =       { "health",       false, IN_APPLICATION, KEYS(health_keys) },
 	[IN_OUTPUT] =       { "output",       false, IN_APPLICATION, KEYS(output_keys) },
+	[IN_CLIENTS] =      { "clients",      false, IN_APPLICATION, KEYS(clients_keys) },
+	[IN_CHANNEL] =      { "channel",      false, IN_APPLICATION, KEYS(channel_keys) },
 	[IN_LIMITS] =       { "limits",       false, IN_APPLICATION, KEYS(limits_keys) },
 };
 
 /* Words of the application that are promised, and not yet kept. */
 static const char *const later[] = {
-	"external", "shm", "clients", "channel", "keepalive", "gc", "gc-timeout",
+	"external", "shm", "keepalive", "gc", "gc-timeout",
 };
 
 bool scope_is_global(enum scope scope)

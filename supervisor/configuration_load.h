@@ -19,6 +19,7 @@ enum scope {
 	IN_ROOT, IN_API, IN_CONTROL, IN_HTTP, IN_EVENTS, IN_INCARNATIONS,
 	IN_GROUP,
 	IN_APPLICATION, IN_BACKOFF, IN_INTENSITY, IN_HEALTH, IN_OUTPUT, IN_LIMITS,
+	IN_CLIENTS, IN_CHANNEL,
 	SCOPES
 };
 
@@ -110,6 +111,7 @@ struct load {
 	cfg_t *root;            /* libconfuse's, while it parses */
 	struct account *accounts;       /* looked up already: a thousand may share one */
 	size_t account_count;
+	const struct app_config *buffers_of;   /* whose classes are its own, and no more the default */
 };
 
 /* A place for one more at the end of *array, all zero; NULL (and load->r) without memory. */

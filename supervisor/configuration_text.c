@@ -427,6 +427,9 @@ static size_t walk_value(struct walk *walk, size_t i)
 	} else if (scope == IN_HEALTH && value->kind == '{' && behind == i + 4) {
 		mistake_at(walk->load, t->line, scope, "command",
 			   "expected a program and its arguments, not an empty list");
+	} else if (scope == IN_CHANNEL && value->kind == '{' && behind == i + 4) {
+		mistake_at(walk->load, t->line, scope, "buffers",
+			   "expected COUNTxBYTES such as 64x256, not an empty list");
 	}
 	return behind;
 }

@@ -223,7 +223,9 @@ const char *store_principal(struct load *load, const struct key *key, const char
 			    void *field)
 {
 	struct config *config = load->config;
-	size_t *count = strcmp(key->name, "read") == 0 ? &config->control.read_count
+	bool of_app = strcmp(key->name, "allow") == 0;
+	size_t *count = of_app ? &load->app->clients.allow_count :
+			strcmp(key->name, "read") == 0 ? &config->control.read_count
 						       : &config->control.act_count;
 	struct principal **list = field, *larger, principal = { 0 };
 	const char *expected = parse_principal(value, &principal);
@@ -236,7 +238,7 @@ const char *store_principal(struct load *load, const struct key *key, const char
 	*list = larger;
 	principal.text = load_strdup(load, value);
 	larger[*count - 1] = principal;
-	config->control.set = true;
+	config->control.set |= !of_app;
 	return NULL;
 }
 

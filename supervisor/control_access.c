@@ -78,7 +78,7 @@ static bool is_everybody(const struct principal *principal)
 	return principal->anyone;
 }
 
-static bool is_named(const struct peer *peer, const struct principal *list, size_t count)
+bool peer_is_named(const struct peer *peer, const struct principal *list, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (is_everybody(&list[i]) ||
@@ -91,10 +91,10 @@ bool control_may(const struct config *config, const struct peer *peer, uid_t own
 		 enum control_right right)
 {
 	if (peer->uid == 0 || peer->uid == own ||
-	    is_named(peer, config->control.act, config->control.act_count))
+	    peer_is_named(peer, config->control.act, config->control.act_count))
 		return true;
 	return right == MAY_READ &&
-	       (is_named(peer, config->control.read, config->control.read_count) ||
+	       (peer_is_named(peer, config->control.read, config->control.read_count) ||
 		(config->control.gid != (gid_t)-1 && in_group(peer, config->control.gid)));
 }
 

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 struct config;
+struct principal;
 
 enum control_right { MAY_READ, MAY_ACT };
 
@@ -22,6 +23,8 @@ struct peer {
 /* Of the other end of a unix socket (SO_PEERCRED, SO_PEERGROUPS). */
 int peer_of(struct peer *out, int fd);
 void peer_deinit(struct peer *peer);
+/* By name, by a group, or as one of everybody. */
+bool peer_is_named(const struct peer *peer, const struct principal *list, size_t count);
 
 /* own: the user whose word is law beside root's. */
 bool control_may(const struct config *config, const struct peer *peer, uid_t own,

@@ -18,6 +18,7 @@
 #include "supervisor/clock.h"
 #include "supervisor/control_access.h"
 
+struct app;
 struct control;
 struct epochd;
 struct follower;
@@ -73,6 +74,8 @@ struct request {
 	const char *method;
 	char *path;
 	char name[64];         /* of the application in the path */
+	char second[64];       /* what stands further on in it */
+	uint64_t handle;       /* that it asks for */
 	struct query query;
 	uint64_t body;         /* bytes, all of them ignored */
 	bool routed;
@@ -135,6 +138,17 @@ void request_wait(struct request *request, enum waiting_for what);
 /* One more that stays. false: too many, or ending. */
 bool long_lived_take(struct control *control);
 void long_lived_put(struct control *control);
+
+/* ---- control_routes.c, for control_clients.c ---- */
+
+struct app *app_of(struct request *request);   /* in the path; NULL: the request is answered */
+
+/* ---- control_clients.c ---- */
+
+void get_clients(struct request *request);
+void get_rings(struct request *request);
+void get_handle(struct request *request);
+void post_kick(struct request *request);
 
 /* ---- control_connections.c ---- */
 

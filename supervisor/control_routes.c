@@ -22,7 +22,7 @@
 enum { LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
 
 struct route {
-	const char *path;          /* "*" stands for an application's name */
+	const char *path;          /* "*" stands for an application's name, a second one for a handle */
 	void (*answer)(struct request *request);
 	unsigned queries;          /* that make sense here */
 	bool post;                 /* otherwise GET and HEAD */
@@ -133,7 +133,7 @@ static void unknown_app(struct request *request)
 }
 
 /* The application in the path, or NULL and the request is answered. */
-static struct app *app_of(struct request *request)
+struct app *app_of(struct request *request)
 {
 	struct app *app = epochd_app(epochd_of(request), request->name);
 
@@ -410,6 +410,10 @@ static const struct route routes[] = {
 	{ "/v1/stats", get_stats, 0, .on_tcp = true },
 	{ "/v1/apps/*", get_app, 0 },
 	{ "/v1/apps/*/incarnations", get_incarnations, QUERY_BEFORE | QUERY_LIMIT },
+	{ "/v1/apps/*/clients", get_clients, 0 },
+	{ "/v1/apps/*/rings", get_rings, 0 },
+	{ "/v1/apps/*/handles/*", get_handle, 0 },
+	{ "/v1/apps/*/handles/*/kick", post_kick, 0, .post = true },
 	{ "/v1/events", get_events, QUERY_BEFORE | QUERY_LIMIT | QUERY_APP | QUERY_FOLLOW },
 	{ "/metrics", get_metrics, 0, .on_tcp = true },
 	{ "/healthz", get_health, 0, .on_tcp = true },
@@ -423,8 +427,8 @@ static const struct route routes[] = {
 	{ "/v1/shutdown", post_shutdown, WAITS, .post = true },
 };
 
-/* Whether the path is this pattern's, and if so what stands for the "*". */
-static bool matches(const char *pattern, const char *path, char *name, size_t size)
+/* Whether the path is this pattern's, and if so what stands for each "*". */
+static bool matches(const char *pattern, const char *path, char *const word[static 2], size_t size)
 {
 	size_t before = strcspn(pattern, "*"), length;
 
@@ -433,9 +437,10 @@ static bool matches(const char *pattern, const char *path, char *name, size_t si
 	if (strncmp(pattern, path, before) != 0)
 		return false;
 	length = strcspn(path + before, "/");
-	if (length == 0 || strcmp(pattern + before + 1, path + before + length) != 0)
+	if (length == 0 || !matches(pattern + before + 1, path + before + length,
+				    (char *const[]){ word[1], word[1] }, size))
 		return false;
-	snprintf(name, size, "%.*s", (int)(length < size ? length : size - 1), path + before);
+	snprintf(word[0], size, "%.*s", (int)(length < size ? length : size - 1), path + before);
 	return true;
 }
 
@@ -608,10 +613,11 @@ void route_request(struct request *request)
 {
 	bool get = is_get(request->method), tcp = request->parked.listener->tcp;
 	bool post = strcmp(request->method, MHD_HTTP_METHOD_POST) == 0;
+	char *const words[2] = { request->name, request->second };
 	const struct route *route = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(routes) && !route; i++)
-		if (matches(routes[i].path, request->path, request->name, sizeof request->name))
+		if (matches(routes[i].path, request->path, words, sizeof request->name))
 			route = &routes[i];
 	if (!tcp && !is_permitted(request, !get))
 		return;

@@ -32,6 +32,7 @@
 #include "supervisor/recovery.h"
 #include "supervisor/reload.h"
 #include "supervisor/run.h"
+#include "supervisor/sessions.h"
 #include "supervisor/signals.h"
 #include "supervisor/spawn.h"
 #include "supervisor/upward.h"
@@ -570,6 +571,27 @@ static int bind_control(struct epochd *epochd)
 	return control_new(&epochd->control, epochd, path);
 }
 
+/* Where the registries are, for those who look at handles without joining (epochd_registry_open(3)). */
+static void link_segments(const struct epochd *epochd)
+{
+	char path[4200], fresh[4200];
+
+	snprintf(path, sizeof path, "%s/segments", epochd->runtime_dir);
+	snprintf(fresh, sizeof fresh, "%s/segments~", epochd->runtime_dir);
+	unlink(fresh);
+	if (symlink(epochd->segment_dir, fresh) < 0 || rename(fresh, path) < 0)
+		log_error(-errno, "%s: cannot be made: handles can be checked by clients only", path);
+}
+
+static int bind_api(struct epochd *epochd)
+{
+	char path[4200];
+
+	snprintf(path, sizeof path, "%s/api.sock", epochd->runtime_dir);
+	link_segments(epochd);
+	return sessions_new(&epochd->sessions, epochd, path);
+}
+
 static void init_watchers(struct epochd *epochd)
 {
 	ev_async_init(&epochd->store_spoke, on_store_spoke);
@@ -615,6 +637,8 @@ static int start(struct epochd *epochd, const struct epochd_options *options)
 		r = store_start(epochd->store);
 	if (r == 0)
 		r = bind_control(epochd);
+	if (r == 0)
+		r = bind_api(epochd);
 	return r;
 }
 
@@ -644,6 +668,8 @@ static void remove_runtime(const struct epochd *epochd)
 		snprintf(path, sizeof path, "%s/%s", epochd->runtime_dir, names[i]);
 		rmdir(path);
 	}
+	snprintf(path, sizeof path, "%s/segments", epochd->runtime_dir);
+	unlink(path);
 	if (strcmp(epochd->runtime_dir, epochd->state_dir) == 0)
 		return;
 	rmdir(epochd->runtime_dir);
@@ -658,6 +684,7 @@ static void free_all(struct epochd *epochd, bool clean)
 	int r;
 
 	control_free(epochd->control);
+	sessions_free(epochd->sessions);
 	for (size_t i = 0; i < epochd->app_count; i++)
 		app_free(epochd->apps[i]);
 	outputs_free(epochd->outputs, clean);

@@ -23,6 +23,7 @@ struct locks;
 struct outputs;
 struct pids;
 struct reload;
+struct sessions;
 struct spawner;
 struct upward;
 
@@ -56,6 +57,7 @@ struct epochd {
 	struct events *events;
 	struct outputs *outputs;
 	struct control *control;        /* NULL before it is bound */
+	struct sessions *sessions;      /* api.sock; NULL before it is bound */
 	struct upward *upward;          /* whom we notify; NULL: nobody */
 
 	struct app **apps;              /* in the order of the configuration */

@@ -9,7 +9,8 @@
 	X(exit_seen) X(fence_closed) X(end_in_ledger) X(reaped) X(left_behind_killed) X(end_handed_over) \
 	X(prepared) X(incarnation_in_ledger) X(redo_written) X(spawn_word_open) X(fence_starting) \
 	X(total_counted) X(redo_cleared) X(cloned) X(identity_in_ledger) X(begin_handed_over) \
-	X(fence_up) X(main_changed) X(committed) X(reserved) \
+	X(fence_up) X(main_changed) X(client_slot_filled) X(client_redo_written) \
+	X(client_counted) X(client_published) X(client_reclaimed) X(committed) X(reserved) \
 	X(store_opened) X(ledger_opened) X(registry_recovered) X(spawn_word_cancelled) X(adopted) \
 	X(recovered)
 

@@ -25,6 +25,7 @@ struct ledger_header {
 	char uuid[40];
 	char boot_id[40];
 	char cgroup[512];
+	struct ledger_count count;
 };
 
 struct ledger {
@@ -272,6 +273,11 @@ void ledger_each(struct ledger *ledger, ledger_fn *fn, void *user)
 		if (record->app[0] && memchr(record->app, '\0', sizeof record->app))
 			fn(record, user);
 	}
+}
+
+struct ledger_count *ledger_count(struct ledger *ledger)
+{
+	return &header_of(ledger)->count;
 }
 
 const char *ledger_cgroup(const struct ledger *ledger)

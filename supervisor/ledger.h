@@ -24,6 +24,7 @@ enum {
 	/* What can be waiting for a commit: all that are reserved, and the one that ran at the time. */
 	LEDGER_INCARNATIONS = RESERVED_AHEAD + 2,
 	LEDGER_IDENTITIES = 3,
+	LEDGER_REDO_TOTALS = 7,
 };
 
 /* One that the store may not have yet. Valid while `epoch` is not 0: it is written last, and cleared
@@ -100,6 +101,15 @@ struct ledger_record {
 };
 static_assert(sizeof(struct ledger_record) == 976, "layout 1");
 
+/* Redo of what a client's slot is counted for (clients.c), one at a time in the instance. The handle is written
+ * last, and cleared when all of it is done; 0: none. */
+struct ledger_count {
+	_Atomic uint64_t handle;
+	uint32_t app;                        /* ledger_index() */
+	uint32_t owes;                       /* 1: the slot owes the rest of its counts then */
+	uint64_t total[LEDGER_REDO_TOTALS];  /* what the totals are afterwards */
+};
+
 /* Reads the UUID of a ledger (of this or another boot) without opening it: what a lost store is rebuilt
  * under. 1, 0 if there is none that is good. */
 int ledger_peek(int directory, char uuid[static 40]);
@@ -120,6 +130,8 @@ uint32_t ledger_index(const struct ledger *ledger, const struct ledger_record *r
 const struct ledger_record *ledger_record_of(const struct ledger *ledger, uint32_t index);
 typedef void ledger_fn(struct ledger_record *record, void *user);
 void ledger_each(struct ledger *ledger, ledger_fn *fn, void *user);
+
+struct ledger_count *ledger_count(struct ledger *ledger);
 
 /* Path of the instance's cgroup, as the supervisor before us recorded it; "" if none. */
 const char *ledger_cgroup(const struct ledger *ledger);

@@ -18,6 +18,8 @@ libsupervisor_la_SOURCES = \
 	%D%/app_start.c \
 	%D%/cgroups.c \
 	%D%/cgroups.h \
+	%D%/clients.c \
+	%D%/clients.h \
 	%D%/clock.h \
 	%D%/configuration.c \
 	%D%/configuration.h \
@@ -32,6 +34,7 @@ libsupervisor_la_SOURCES = \
 	%D%/control.h \
 	%D%/control_access.c \
 	%D%/control_access.h \
+	%D%/control_clients.c \
 	%D%/control_connections.c \
 	%D%/control_follow.c \
 	%D%/control_listen.c \
@@ -77,6 +80,8 @@ libsupervisor_la_SOURCES = \
 	%D%/pids.h \
 	%D%/policy.c \
 	%D%/policy.h \
+	%D%/printable.c \
+	%D%/printable.h \
 	%D%/problem.c \
 	%D%/problem.h \
 	%D%/recovery.c \
@@ -88,6 +93,13 @@ libsupervisor_la_SOURCES = \
 	%D%/report_config.c \
 	%D%/run.c \
 	%D%/run.h \
+	%D%/service.c \
+	%D%/service.h \
+	%D%/session_app.c \
+	%D%/session_client.c \
+	%D%/session_private.h \
+	%D%/sessions.c \
+	%D%/sessions.h \
 	%D%/signals.c \
 	%D%/signals.h \
 	%D%/spawn.c \
@@ -110,6 +122,7 @@ tests_epochd_faulty_LDADD = $(libsupervisor_la_LIBADD)
 # epochctl. What of it is pure is a library of its own, for the unit tests.
 noinst_LTLIBRARIES += libctl.la
 libctl_la_SOURCES = \
+	%D%/ctl/clients.c \
 	%D%/ctl/client.c \
 	%D%/ctl/client.h \
 	%D%/ctl/ctl.c \

@@ -122,9 +122,8 @@ static int parse_run_option(struct command_line *line, int option, const char *n
 		       complain("--restart: expected always, on-failure or never, not", optarg) : 0;
 	default:
 		line->has_readiness = true;
-		return config_parse_readiness(optarg, &line->readiness) < 0 ||
-		       line->readiness == READINESS_ATTACH ?
-		       complain("--readiness: expected none or notify, not", optarg) : 0;
+		return config_parse_readiness(optarg, &line->readiness) < 0 ?
+		       complain("--readiness: expected none, notify or attach, not", optarg) : 0;
 	}
 }
 

@@ -183,6 +183,28 @@ static json_t *output_json(const struct app_config *config)
 			 "keep", (json_int_t)config->output.keep);
 }
 
+static json_t *clients_json(const struct app_config *config)
+{
+	json_t *allow = json_array();
+
+	for (size_t i = 0; allow && i < config->clients.allow_count; i++)
+		json_array_append_new(allow, report_text(config->clients.allow[i].text));
+	return json_pack("{s:I, s:I, s:o}",
+			 "max", (json_int_t)config->clients.max,
+			 "max-per-user", (json_int_t)config->clients.max_per_user,
+			 "allow", allow);
+}
+
+static json_t *channel_json(const struct ep_geometry *channel)
+{
+	json_t *buffers = json_array();
+
+	for (uint32_t i = 0; buffers && i < channel->classes; i++)
+		json_array_append_new(buffers, json_sprintf("%ux%u", channel->class[i].count,
+							    channel->class[i].size));
+	return json_pack("{s:I, s:o}", "ring", (json_int_t)channel->ring, "buffers", buffers);
+}
+
 static json_t *origin_json(const struct app_config *config)
 {
 	if (!config->origin)
@@ -195,7 +217,7 @@ static json_t *origin_json(const struct app_config *config)
 json_t *report_config_json(const struct app_config *config)
 {
 	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:b, s:o, s:s, s:o, s:o, s:s, "
-			 "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+			 "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "origin", origin_json(config),
 			 "command", list_json(config->command),
 			 "directory", report_text(config->directory),
@@ -218,5 +240,7 @@ json_t *report_config_json(const struct app_config *config)
 			 "health", health_json(config),
 			 "after", list_json(config->after),
 			 "group-of", report_text(config->group_of),
-			 "output", output_json(config));
+			 "output", output_json(config),
+			 "clients", clients_json(config),
+			 "channel", channel_json(&config->channel));
 }

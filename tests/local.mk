@@ -95,6 +95,7 @@ integration_tests = \
 	tests/integration/cgroup_renewed.sh \
 	tests/integration/check_file.sh \
 	tests/integration/child-stands-alone.sh \
+	tests/integration/clients.sh \
 	tests/integration/daemon.sh \
 	tests/integration/disk_full.sh \
 	tests/integration/epochctl_completion.sh \
@@ -132,6 +133,7 @@ integration_tests = \
 	tests/integration/sole.sh \
 	tests/integration/stderr_full.sh \
 	tests/integration/steps.sh \
+	tests/integration/steps_of_clients.sh \
 	tests/integration/torture_supervisor.sh \
 	tests/integration/torture_supervisor_6_1.sh \
 	tests/integration/unit_verify.sh \

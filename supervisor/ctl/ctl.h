@@ -76,5 +76,9 @@ int ctl_show_incarnations(struct ctl *ctl, int argc, char **argv);
 int ctl_show_events(struct ctl *ctl, int argc, char **argv);
 int ctl_verb(struct ctl *ctl, const char *verb, int argc, char **argv);
 int ctl_signal(struct ctl *ctl, int argc, char **argv);
+int ctl_show_clients(struct ctl *ctl, int argc, char **argv);
+int ctl_show_rings(struct ctl *ctl, int argc, char **argv);
+int ctl_show_handle(struct ctl *ctl, int argc, char **argv);
+int ctl_kick(struct ctl *ctl, int argc, char **argv);
 int ctl_supervisor_verb(struct ctl *ctl, const char *verb);
 #endif

@@ -23,8 +23,8 @@ page_options()
 helped()
 {
 	"$epochctl" --help
-	for command in status explain stats incarnations events start stop restart reset signal reload \
-		shutdown; do
+	for command in status explain stats incarnations events clients rings handle kick start stop restart \
+		reset signal reload shutdown; do
 		"$epochctl" "$command" --help
 	done
 }

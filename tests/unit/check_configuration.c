@@ -477,8 +477,21 @@ static const struct {
 	  "t:1: group \"g\": strategie: unknown; did you mean \"strategy\"?\n" },
 	{ APP("external = true"), "t:3: application \"kv\": external: not in this version\n" },
 	{ APP("shm = { \"/a\" }"), "t:3: application \"kv\": shm: not in this version\n" },
-	{ APP("clients { max = 1 }"), "t:3: application \"kv\": clients: not in this version\n" },
-	{ APP("channel { ring = 1 }"), "t:3: application \"kv\": channel: not in this version\n" },
+	{ APP("clients { max = 0\nmax-per-user = 1048577\nallow = { \"no such user\" } }"),
+	  "t:3: application \"kv\": clients max: expected a number from 1 to 1048576, not \"0\"\n"
+	  "t:4: application \"kv\": clients max-per-user: expected a number from 1 to 1048576, not "
+	  "\"1048577\"\n"
+	  "t:5: application \"kv\": clients allow: expected the name of a user of this system, uid:N, "
+	  "group:NAME, gid:N or \"*\", not \"no such user\"\n" },
+	{ APP("channel { ring = 1 }"), "t:3: application \"kv\": channel ring: expected a power of two from 2 "
+				       "to 32768, not \"1\"\n" },
+	{ APP("channel { buffers = { } }"), "t:3: application \"kv\": channel buffers: expected COUNTxBYTES "
+					    "such as 64x256, not an empty list\n" },
+	{ APP("channel { ring = 4\nbuffers = { 4x128, 4x64 } }"),
+	  "t:4: application \"kv\": channel buffers: the sizes of the classes must grow\n" },
+	{ APP("channel { ring = 96\nbuffers = { \"64\" } }"),
+	  "t:3: application \"kv\": channel ring: expected a power of two from 2 to 32768, not \"96\"\n"
+	  "t:4: application \"kv\": channel buffers: expected COUNTxBYTES such as 64x256, not \"64\"\n" },
 	{ APP("keepalive { }"), "t:3: application \"kv\": keepalive: not in this version\n" },
 	{ APP("gc = report"), "t:3: application \"kv\": gc: not in this version\n" },
 	{ APP("gc-timeout = 1s"), "t:3: application \"kv\": gc-timeout: not in this version\n" },
@@ -611,9 +624,7 @@ static const struct {
 	{ APP("restart = sometimes"), "t:3: application \"kv\": restart: expected always, "
 				      "on-failure or never, not \"sometimes\"\n" },
 	{ APP("readiness = soon"),
-	  "t:3: application \"kv\": readiness: expected none or notify, not \"soon\"\n" },
-	{ APP("readiness = attach"), "t:3: application \"kv\": readiness: expected none or notify "
-				     "(attach is not in this version), not \"attach\"\n" },
+	  "t:3: application \"kv\": readiness: expected none, notify or attach, not \"soon\"\n" },
 	{ APP("start-timeout = 10"), "t:3: application \"kv\": start-timeout: expected a time with "
 				     "its unit (us, ms, s, m, h or d), such as 10s, not \"10\"\n" },
 	{ APP("stop-timeout = \"ten\""), "t:3: application \"kv\": stop-timeout: expected a time "
@@ -901,6 +912,7 @@ static const struct {
 	{ CONFIG_RESPAWN, "nofile = 5", "" },
 	{ CONFIG_RESPAWN, "", "no-new-privileges = true" },
 	{ CONFIG_RESPAWN, "", "readiness = notify" },
+	{ CONFIG_RESPAWN, "", "readiness = attach" },
 	{ CONFIG_RESPAWN, "watchdog = 1s", "watchdog = 2s" },
 	{ CONFIG_RESPAWN, "watchdog = 1s", "" },
 	{ CONFIG_RESPAWN, "'/o'", "'/p'" },
@@ -914,6 +926,13 @@ static const struct {
 	{ CONFIG_LIVE, "initial = 1s", "initial = 1s reset-after = 1s" },
 	{ CONFIG_LIVE, "", "intensity { restarts = 1 }" },
 	{ CONFIG_LIVE, "", "intensity { within = 1s }" },
+	{ CONFIG_LIVE, "", "clients { max = 5 }" },
+	{ CONFIG_LIVE, "", "clients { max-per-user = 5 }" },
+	{ CONFIG_LIVE, "", "clients { allow = { 'uid:5' } }" },
+	{ CONFIG_LIVE, "", "channel { ring = 64 }" },
+	{ CONFIG_LIVE, "", "channel { buffers = { '64x256' } }" },
+	{ CONFIG_LIVE, "", "channel { buffers = { '64x256', '32x2048', '8x8192' } }" },
+	{ CONFIG_SAME, "", "channel { ring = 128 buffers = { '64x256', '32x2048', '8x16384' } }" },
 	{ CONFIG_LIVE, "", "start-timeout = 1s" },
 	{ CONFIG_LIVE, "", "stop-signal = INT" },
 	{ CONFIG_LIVE, "", "stop-timeout = 1s" },
@@ -944,6 +963,35 @@ static struct config *load_changed(const char *from, const char *to)
 		 "application kv { %.*s %s %s }", (int)(at - plain), plain, to, at + strlen(from));
 	return load_text(text);
 }
+
+START_TEST(clients_and_their_channels)
+{
+	struct config *config = load_text("application kv { command = k clients { max = 9 max-per-user = 8\n"
+					  "allow = { 'uid:7', 'gid:6', '*' } }\n"
+					  "channel { ring = 4 buffers = { '2x64', '1x4096' } } }\n"
+					  "application usual { command = u }");
+	const struct app_config *kv = config_app(config, "kv");
+	const struct app_config *usual = config_app(config, "usual");
+
+	ck_assert_uint_eq(kv->clients.max, 9);
+	ck_assert_uint_eq(kv->clients.max_per_user, 8);
+	ck_assert_uint_eq(kv->clients.allow_count, 3);
+	ck_assert(!kv->clients.allow[0].is_group && kv->clients.allow[0].id == 7);
+	ck_assert(kv->clients.allow[1].is_group && kv->clients.allow[1].id == 6);
+	ck_assert(kv->clients.allow[2].anyone);
+	ck_assert_uint_eq(kv->channel.ring, 4);
+	ck_assert_uint_eq(kv->channel.classes, 2);
+	ck_assert_uint_eq(kv->channel.class[0].size, 64);
+	ck_assert_uint_eq(kv->channel.class[0].count, 2);
+	ck_assert_uint_eq(kv->channel.class[1].size, 4096);
+	ck_assert_uint_eq(usual->clients.max, 4096);
+	ck_assert_uint_eq(usual->clients.max_per_user, 256);
+	ck_assert_uint_eq(usual->clients.allow_count, 0);
+	ck_assert_int_eq(memcmp(&usual->channel, &ep_geometry_default, sizeof usual->channel), 0);
+	ck_assert(!config->control.set);   /* `allow` is not about the control socket */
+	config_free(config);
+}
+END_TEST
 
 START_TEST(a_change_is_the_least_that_does)
 {
@@ -1357,6 +1405,7 @@ static const char *const documented[] = {
 	"max", "jitter", "reset-after", "intensity", "restarts", "within", "readiness",
 	"start-timeout", "stop-signal", "stop-timeout", "watchdog", "health", "interval", "timeout",
 	"failures", "after", "group-of", "output", "file", "max-size", "strategy",
+	"clients", "max-per-user", "allow", "channel", "ring", "buffers",
 	"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
 	"nproc", "rss", "rtprio", "rttime", "sigpending", "stack",
 };
@@ -1400,6 +1449,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, a_user_brings_its_home_and_groups);
 	tcase_add_test(tcase, root_may_name_any_user_and_group);
 	tcase_add_test(tcase, only_root_may_name_another_user);
+	tcase_add_test(tcase, clients_and_their_channels);
 	tcase_add_loop_test(tcase, a_change_is_the_least_that_does, 0, ARRAY_SIZE(changes));
 	tcase_add_test(tcase, another_user_is_another_process);
 	tcase_add_loop_test(tcase, times_have_units, 0, ARRAY_SIZE(times));

@@ -192,6 +192,7 @@ START_TEST(the_configuration_is_shown_in_its_own_words)
 		{ RLIMIT_CORE, { RLIM_INFINITY, RLIM_INFINITY } },
 		{ RLIMIT_STACK, { 8388608, 8388608 } },
 	};
+	struct principal allow[] = { { .id = 7, .text = STR("uid:7") }, { .anyone = true, .text = STR("*") } };
 	struct app_config config = {
 		.name = STR("kv"), .command = LIST(STR("/usr/bin/kv"), STR("-x")),
 		.directory = STR("/var/lib/kv"),
@@ -208,6 +209,8 @@ START_TEST(the_configuration_is_shown_in_its_own_words)
 			    .timeout = 5000000000, .failures = 3 },
 		.after = LIST(STR("db")), .group_of = STR("storage"),
 		.output = { .file = STR("/var/log/kv.log"), .max_size = 10 << 20, .keep = 5 },
+		.clients = { 9, 8, allow, ARRAY_SIZE(allow) },
+		.channel = { 4, 2, { { 64, 2 }, { 4096, 1 } } },
 		.origin = "/etc/epochd/epochd.conf", .line = 12,
 	};
 
@@ -226,7 +229,9 @@ START_TEST(the_configuration_is_shown_in_its_own_words)
 		    "\"health\":{\"command\":[\"curl\"],\"interval\":\"10s\",\"timeout\":\"5s\","
 		    "\"failures\":3,\"after\":\"0s\"},\"after\":[\"db\"],"
 		    "\"group-of\":\"storage\",\"output\":{\"file\":\"/var/log/kv.log\","
-		    "\"max-size\":\"10M\",\"keep\":5}}");
+		    "\"max-size\":\"10M\",\"keep\":5},"
+		    "\"clients\":{\"max\":9,\"max-per-user\":8,\"allow\":[\"uid:7\",\"*\"]},"
+		    "\"channel\":{\"ring\":4,\"buffers\":[\"2x64\",\"1x4096\"]}}");
 }
 END_TEST
 
@@ -244,7 +249,8 @@ START_TEST(what_is_not_configured_is_null_or_empty)
 		    "\"intensity\":{\"restarts\":0,\"within\":\"0s\"},\"readiness\":\"none\","
 		    "\"start-timeout\":\"0s\",\"stop-signal\":\"SIGTERM\",\"stop-timeout\":\"0s\","
 		    "\"watchdog\":\"0s\",\"health\":null,\"after\":[],\"group-of\":null,"
-		    "\"output\":null}");
+		    "\"output\":null,\"clients\":{\"max\":0,\"max-per-user\":0,\"allow\":[]},"
+		    "\"channel\":{\"ring\":0,\"buffers\":[]}}");
 }
 END_TEST
 

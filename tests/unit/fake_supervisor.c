@@ -7,7 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "supervisor/control_request.h"
 #include "supervisor/events.h"
+
+/* ---- clients: tests/integration/clients.sh asks the real ones ---- */
+
+void get_clients(struct request *request) { answer_problem(request, 501, "a fake"); }
+void get_rings(struct request *request) { answer_problem(request, 501, "a fake"); }
+void get_handle(struct request *request) { answer_problem(request, 501, "a fake"); }
+void post_kick(struct request *request) { answer_problem(request, 501, "a fake"); }
 
 /* ---- store ---- */
 

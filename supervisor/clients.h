@@ -1,0 +1,91 @@
+/* An application's clients: a slot of its registry for each, a handle that no other ever had, a channel. They
+ * belong to one epoch. When that ends, or one of them does, what stands in the channel is counted, once,
+ * whoever is killed meanwhile (I8): a slot owes its counts until they are in the totals. */
+#ifndef EPOCHD_CLIENTS_H
+#define EPOCHD_CLIENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "apilib/channel.h"
+#include "apilib/registry.h"
+
+struct ledger_count;
+
+/* Whose slots. */
+struct clients_place {
+	struct ep_page *registry;
+	struct ledger_count *count;   /* ledger.h: where a step of several words is written down first */
+	uint32_t record;      /* of the application in the ledger */
+	int directory;        /* of the registry */
+	const char *name;     /* of the application */
+};
+
+struct client {
+	struct client *next, *before;   /* in the list that it is in */
+	void *session;                  /* NULL: gone */
+	struct ep_channel channel;      /* mapped; geometry as we made it: peers can write to the header (I6) */
+	uint64_t handle;
+	uid_t uid;
+	bool reaped;                    /* it died, and did not say goodbye */
+	uint32_t why;                   /* enum ep_gone */
+};
+
+struct clients;
+
+int clients_new(struct clients **out, const struct clients_place *place);
+/* What is left is counted first; takes as long as that takes. NULL is fine. */
+void clients_free(struct clients *clients);
+
+/* What the supervisor before us did not finish: each slot in use is cleared, and its channel counted as lost, since
+ * nobody holds it. But for those of the epoch that lives; 0: none does. */
+void clients_recover(const struct clients_place *place, uint32_t lives);
+
+/* A new epoch begins to serve: handles are of that one. Those of another were ended before. */
+void clients_begin(struct clients *clients, uint32_t epoch);
+uint32_t clients_epoch(const struct clients *clients);
+
+/* A slot and a channel for one more. Nobody can see it until clients_publish(). *memfd is the caller's, to be
+ * closed when it was handed on.
+ *   -EUSERS   as many as may, or as many of that user    -ENOSPC, -ENOMEM, -EMFILE */
+struct client_options {
+	const char *name;
+	pid_t pid;
+	uid_t uid;
+	uint64_t session;
+	struct ep_geometry geometry;
+	uint32_t max, max_per_user;
+};
+int clients_add(struct client **out, struct clients *clients, const struct client_options *options, int *memfd);
+void clients_take_back(struct clients *clients, struct client *client);   /* of one that was not published */
+/* I3: from now on its handle is good. Counted as registered. */
+void clients_publish(struct clients *clients, struct client *client);
+
+struct client *clients_find(const struct clients *clients, uint64_t handle);   /* or NULL */
+
+/* Its session is at an end: its handle is good no more. The channel is still owed. */
+void clients_end(struct clients *clients, struct client *client, bool reaped);
+/* What the application says was left. Bounded by what the channel can hold; frees it. */
+void clients_drained(struct clients *clients, struct client *client, const struct ep_reclaimed *counts);
+/* Looks itself: the application does not answer (any more). Frees it. */
+void clients_reclaim(struct clients *clients, struct client *client);
+
+/* Of one that clients_end() has: the application is to be told. The next of them, or NULL. */
+void clients_leave(struct clients *clients, struct client *client);
+struct client *clients_leaving(const struct clients *clients);
+void clients_left(struct clients *clients, struct client *client);   /* it was told: DRAINED is awaited */
+
+/* The epoch has ended, after the fence moved: all are to be reclaimed. Costs nothing at once; then some are done
+ * with each clients_go_on(), which returns false when nothing is left. fn is told first of all those that have a
+ * session, whose they are no more. */
+typedef void client_fn(struct client *client, void *user);
+void clients_end_all(struct clients *clients);
+bool clients_go_on(struct clients *clients, client_fn *fn, void *user);
+
+uint32_t clients_connected(const struct clients *clients);
+void clients_each(const struct clients *clients, client_fn *fn, void *user);   /* with a session */
+
+/* Handles refused by the application, odometers of its epoch: totals grow by what is new. */
+void clients_refused(struct clients *clients, const uint64_t count[static 6]);
+#endif

@@ -1,0 +1,134 @@
+#include <config.h>
+
+#include "supervisor/service.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "apilib/wire.h"
+#include "supervisor/app_private.h"
+#include "supervisor/configuration.h"
+#include "supervisor/epochd.h"
+#include "supervisor/ledger.h"
+#include "supervisor/session_private.h"
+
+struct clients_place service_place(const struct app *app)
+{
+	struct epochd *epochd = app->epochd;
+
+	return (struct clients_place){
+		.registry = app->registry, .count = ledger_count(epochd->ledger),
+		.record = ledger_index(epochd->ledger, app->ledger), .directory = epochd->segments,
+		.name = app->config->name,
+	};
+}
+
+int service_of(struct service **out, struct sessions *sessions, struct app *app)
+{
+	struct clients_place place = service_place(app);
+	struct service *service;
+	int r;
+
+	if (app->service) {
+		*out = app->service;
+		return 0;
+	}
+	service = calloc(1, sizeof *service);
+	if (!service)
+		return -ENOMEM;
+	r = clients_new(&service->clients, &place);
+	if (r < 0) {
+		free(service);
+		return r;
+	}
+	service->sessions = sessions;
+	service->app = app;
+	service->bell = -1;
+	service->joining_end = &service->joining;
+	session_init_slice(service);
+	app->service = *out = service;
+	return 0;
+}
+
+void service_free(struct service *service)
+{
+	if (!service)
+		return;
+	ev_timer_stop(service->app->epochd->loop, &service->slice);
+	clients_free(service->clients);
+	service_forget_tables(service);
+	if (service->bell >= 0)
+		close(service->bell);
+	service->app->service = NULL;
+	free(service);
+}
+
+/* ---- the table ---- */
+
+void service_forget_tables(struct service *service)
+{
+	for (size_t i = 0; i < service->table_count; i++)
+		free(service->tables[i]);
+	free(service->tables);
+	service->tables = NULL;
+	service->table_count = service->table_size = 0;
+}
+
+int service_add_table(struct service *service, const void *packet, size_t size)
+{
+	struct service_table **grown, *table;
+
+	if (size > EP_WIRE_TABLE_MAX - service->table_size)
+		return -E2BIG;
+	grown = realloc(service->tables, (service->table_count + 1) * sizeof *grown);
+	if (!grown)
+		return -ENOMEM;
+	service->tables = grown;
+	table = malloc(sizeof *table + size);
+	if (!table)
+		return -ENOMEM;
+	table->size = size;
+	memcpy(table->bytes, packet, size);
+	grown[service->table_count++] = table;
+	service->table_size += size;
+	return 0;
+}
+
+/* ---- the bell ---- */
+
+/* Through /proc: the same pipe, with flags that nobody else can change. */
+int reopen_pipe(int fd, int flags)
+{
+	char path[40];
+	int again;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	again = open(path, flags | O_NONBLOCK | O_CLOEXEC);
+	return again < 0 ? -errno : again;
+}
+
+int service_make_bell(struct service *service)
+{
+	int ends[2], fd;
+
+	if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) < 0)
+		return -errno;
+	fd = reopen_pipe(ends[0], O_RDWR);
+	close(ends[0]);
+	close(ends[1]);
+	if (fd < 0)
+		return fd;
+	if (service->bell >= 0)
+		close(service->bell);
+	service->bell = fd;
+	return 0;
+}
+
+int service_open_bell(const struct service *service, int flags)
+{
+	return service->bell < 0 ? -ENOTCONN : reopen_pipe(service->bell, flags);
+}

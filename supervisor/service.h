@@ -1,0 +1,48 @@
+/* What an application serves with: the process of it that is attached, its table of messages, its bell, its
+ * clients. Lives as long as the application; each epoch attaches anew. For sessions*.c. */
+#ifndef EPOCHD_SERVICE_H
+#define EPOCHD_SERVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ev.h>
+
+#include "supervisor/clients.h"
+
+struct app;
+struct session;
+struct sessions;
+
+struct service_table {
+	size_t size;
+	unsigned char bytes[];   /* a packet, as it came */
+};
+
+struct service {
+	struct sessions *sessions;
+	struct app *app;
+	struct clients *clients;
+	struct session *attached;      /* NULL: nobody; not before its READY */
+	struct session *attaching;     /* before that; NULL */
+	struct service_table **tables;
+	size_t table_count, table_size;
+	int bell;                      /* of the attached one, open for both: -1 */
+	struct session *joining, **joining_end;   /* whose JOIN waits for room in its session */
+	ev_timer slice;                /* runs while something of an ended epoch is to be done */
+};
+
+struct clients_place service_place(const struct app *app);
+
+/* The application's; made with the first session. -ENOMEM. */
+int service_of(struct service **out, struct sessions *sessions, struct app *app);
+void service_free(struct service *service);   /* NULL is fine */
+
+int service_add_table(struct service *service, const void *packet, size_t size);   /* -E2BIG, -ENOMEM */
+void service_forget_tables(struct service *service);
+/* The bell of a new epoch. */
+int service_make_bell(struct service *service);
+/* An open file description of its own: O_RDONLY or O_WRONLY, not blocking. */
+int service_open_bell(const struct service *service, int flags);
+#endif

@@ -1,0 +1,355 @@
+/* An application's session: it attaches, tells its messages, serves; and hears of its clients. */
+#include <config.h>
+
+#include "supervisor/session_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "supervisor/app_private.h"
+#include "supervisor/configuration.h"
+#include "supervisor/epochd.h"
+#include "supervisor/ledger.h"
+#include "supervisor/log.h"
+#include "supervisor/service.h"
+#include "supervisor/sessions.h"
+
+/* Its fence word, as this thread wrote it last. */
+static uint64_t fence_of(const struct app *app)
+{
+	return atomic_load_explicit(&app->registry->fence, memory_order_relaxed);   /* our own */
+}
+
+bool service_serves(const struct service *service)
+{
+	/* Not in STOPPING: calls in flight are let finish, and nobody new comes. */
+	return service->attached && service->app->state == APP_UP &&
+	       ep_fence_serves(fence_of(service->app), clients_epoch(service->clients));
+}
+
+/* ---- attaching ---- */
+
+static bool is_of_incarnation(const struct session *session, struct app *app, const char *token)
+{
+	return app->ledger->token[0] && strcmp(token, app->ledger->token) == 0 &&
+	       (session->pid == 0 || app_notify_sender(session->pid, session->uid, app));
+}
+
+static bool on_attach(struct session *session, struct ep_wire_attach *attach)
+{
+	struct epochd *epochd = session->sessions->epochd;
+	struct app *app = epochd_app(epochd, attach->app);
+	char name[EP_NAME_SIZE];
+	int r;
+
+	session_text(name, sizeof name, attach->app);
+	if (!app) {
+		session_refuse(session, -ENOENT, "there is no application %s in instance %s", name,
+			       epochd->config->instance);
+		return false;
+	}
+	if ((app->state != APP_STARTING && app->state != APP_UP) ||
+	    !is_of_incarnation(session, app, attach->token)) {
+		session_refuse(session, -EACCES, "pid %d is no process of the incarnation of %s that runs",
+			       (int)session->pid, name);
+		return false;
+	}
+	r = service_of(&session->service, session->sessions, app);
+	if (r == 0 && (app->service->attached || app->service->attaching)) {
+		session_refuse(session, -EBUSY, "another process of %s is attached", name);
+		return false;
+	}
+	if (r < 0) {
+		session_refuse(session, r, "epochd is out of memory");
+		return false;
+	}
+	session->role = SESSION_ATTACHING;
+	app->service->attaching = session;
+	service_forget_tables(app->service);
+	return true;
+}
+
+static bool on_table(struct session *session, const union ep_wire_packet *packet)
+{
+	int r = service_add_table(session->service, packet->bytes, packet->head.size);
+
+	if (r == 0)
+		return true;
+	session_refuse(session, r, "its table of messages is larger than %d bytes, or memory is out",
+		       EP_WIRE_TABLE_MAX);
+	return false;
+}
+
+static void closep(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static int say_attached(struct session *session)
+{
+	const struct service *service = session->service;
+	struct epochd *epochd = session->sessions->epochd;
+	struct ep_wire_attached attached = { .head = ep_wire_make(EP_WIRE_ATTACHED, sizeof attached),
+					     .epoch = service->app->epoch,
+					     .clients_max = service->app->config->clients.max };
+	CLEANUP(closep) int registry = openat(epochd->segments, app_name(service->app),
+					      O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP(closep) int bell = service_open_bell(service, O_RDONLY);
+	const int fds[EP_ATTACHED_FDS] = { [EP_ATTACHED_REGISTRY] = registry, [EP_ATTACHED_BELL] = bell };
+
+	if (registry < 0 || bell < 0)
+		return -EMFILE;
+	snprintf(attached.instance, sizeof attached.instance, "%s", epochd->uuid);
+	return session_send(session, &attached, fds, EP_ATTACHED_FDS);
+}
+
+/* From here on it serves, as far as its state says so. */
+static bool on_ready(struct session *session)
+{
+	struct service *service = session->service;
+	struct app *app = service->app;
+	int r = service_make_bell(service);
+
+	if (r == 0)
+		r = say_attached(session);
+	if (r < 0) {
+		session_refuse(session, r, "epochd cannot make a bell for it");
+		return false;
+	}
+	session->role = SESSION_ATTACHED;
+	service->attaching = NULL;
+	service->attached = session;
+	clients_begin(service->clients, app->epoch);
+	log_debug(0, "app %s epoch %u: attached by pid %d", app_name(app), app->epoch, (int)session->pid);
+	if (app->state == APP_STARTING && app->config->readiness == READINESS_ATTACH)
+		app_is_up(app, NULL);   /* tells those who wait */
+	else
+		sessions_app_changed(session->sessions, app);
+	return true;
+}
+
+/* ---- what it says of its clients ---- */
+
+static void on_drained(const struct service *service, const struct ep_wire_drained *drained)
+{
+	struct client *client = clients_find(service->clients, drained->handle);
+	const struct ep_reclaimed counts = {
+		.messages = drained->messages, .bytes = drained->bytes,
+		.collected = drained->buffers, .collected_bytes = drained->buffer_bytes,
+	};
+
+	if (client && !client->session)   /* not twice, and not of one that is there */
+		clients_drained(service->clients, client, &counts);
+}
+
+static void on_broken(struct session *session, const struct ep_wire_broken *broken)
+{
+	struct client *client = clients_find(session->service->clients, broken->handle);
+	char text[EP_WIRE_TEXT];
+
+	session_text(text, sizeof text, broken->text);
+	if (!client || !client->session)
+		return;
+	log_notice(0, "app %s epoch %u: client %#018llx is sent away: %s", app_name(session->service->app),
+		   session->service->app->epoch, (unsigned long long)client->handle, text);
+	sessions_kick(session->sessions, client, text);
+}
+
+static bool on_attaching(struct session *session, const union ep_wire_packet *packet)
+{
+	if (packet->head.kind == EP_WIRE_TABLE)
+		return on_table(session, packet);
+	if (packet->head.kind == EP_WIRE_READY)
+		return on_ready(session);
+	session_malformed(session, "it says what is not its turn while it attaches");
+	return false;
+}
+
+bool app_on_packet(struct session *session, union ep_wire_packet *packet)
+{
+	if (session->role == SESSION_NEW)
+		return on_attach(session, &packet->attach);
+	if (session->role == SESSION_ATTACHING)
+		return on_attaching(session, packet);
+	switch ((enum ep_wire_kind)packet->head.kind) {
+	case EP_WIRE_DRAINED:
+		on_drained(session->service, &packet->drained);
+		return true;
+	case EP_WIRE_BROKEN:
+		on_broken(session, &packet->broken);
+		return true;
+	case EP_WIRE_REFUSALS:
+		clients_refused(session->service->clients, packet->refusals.count);
+		return true;
+	case EP_WIRE_PONG:
+		return true;
+	case EP_WIRE_GOODBYE:
+		app_detached(session);
+		return false;
+	default:
+		session_malformed(session, "it says what is not an application's to say");
+		return false;
+	}
+}
+
+void app_writable(struct session *session)
+{
+	service_tell_gone(session->service);
+	service_join_waiting(session->service);
+}
+
+/* ---- who is gone ---- */
+
+/* All of it is said anew when there is room: nothing is queued. */
+void service_tell_gone(struct service *service)
+{
+	struct client *client;
+
+	while ((client = clients_leaving(service->clients))) {
+		struct ep_wire_gone gone = { .head = ep_wire_make(EP_WIRE_GONE, sizeof gone),
+					     .handle = client->handle, .why = client->why };
+		int r = service->attached ? session_send(service->attached, &gone, NULL, 0) : 0;
+
+		if (r == -EAGAIN) {
+			session_await_room(service->attached, true);
+			return;
+		}
+		/* To nobody: then it is counted when the epoch ends. */
+		clients_left(service->clients, client);
+	}
+}
+
+static void tell_detached(struct client *client, void *user)
+{
+	struct session *session = client->session;
+
+	(void)user;
+	clients_end(session->service->clients, client, false);
+	client_fenced(session, -ESTALE, "the application has detached");
+}
+
+/* Its process lives on. What stands in the channels is counted when the epoch ends: until then clients may
+ * receive it. */
+void app_detached(struct session *session)
+{
+	struct service *service = session->service;
+
+	service->attached = NULL;
+	clients_each(service->clients, tell_detached, NULL);
+	session_end(session);
+}
+
+void sessions_kick(struct sessions *sessions, struct client *client, const char *why)
+{
+	struct session *session = client->session;
+	struct ep_wire_fenced fenced = { .head = ep_wire_make(EP_WIRE_FENCED, sizeof fenced),
+					 .epoch = ep_handle_epoch(client->handle), .error = -ECONNABORTED };
+
+	(void)sessions;
+	session_text(fenced.text, sizeof fenced.text, why);
+	session_send(session, &fenced, NULL, 0);
+	client_leave(session, EP_GONE_KICKED);
+	session_end(session);
+}
+
+/* ---- epochs ---- */
+
+static void tell_waiting(struct sessions *sessions, const struct service *service)
+{
+	struct session *session = sessions->all.next;
+
+	for (; session != &sessions->all; session = session->next)
+		if (session->service == service && session->role == SESSION_CLIENT && !session->client)
+			session_has_news(session, NEWS_WAIT);
+}
+
+void sessions_app_changed(struct sessions *sessions, struct app *app)
+{
+	if (app->service)
+		tell_waiting(sessions, app->service);
+}
+
+static void tell_fenced(struct client *client, void *user)
+{
+	const struct service *service = user;
+	const struct app *app = service->app;
+	struct session *session = client->session;
+	char text[EP_WIRE_TEXT], how[160] = "";
+
+	if (app->end_epoch == ep_handle_epoch(client->handle))
+		app_describe_end(&app->end, how, sizeof how);
+	snprintf(text, sizeof text, "%s: epoch %u has ended%s%s", app_name(app),
+		 ep_handle_epoch(client->handle), how[0] ? ": " : "", how);
+	clients_end(service->clients, client, false);
+	client_fenced(session, -ESTALE, text);
+}
+
+static void on_slice(EV_P_ ev_timer *w, int revents)
+{
+	struct service *service = container_of(w, struct service, slice);
+
+	(void)revents;
+	if (!clients_go_on(service->clients, tell_fenced, service)) {
+		ev_timer_stop(EV_A_ w);
+		app_save(service->app);
+	}
+}
+
+void session_init_slice(struct service *service)
+{
+	ev_timer_init(&service->slice, on_slice, 0., 1e-6);
+}
+
+static void let_go(struct session *session)
+{
+	struct ep_wire_fenced fenced = { .head = ep_wire_make(EP_WIRE_FENCED, sizeof fenced),
+					 .error = -ESTALE };
+
+	session->role = SESSION_OVER;
+	session->service = NULL;
+	session_send(session, &fenced, NULL, 0);
+}
+
+/* On the way of a restart: nothing is done here but to remember it. */
+void sessions_fence_moved(struct sessions *sessions, struct app *app)
+{
+	struct service *service = app->service;
+
+	(void)sessions;
+	if (!service)
+		return;
+	if (service->attached)
+		let_go(service->attached);
+	if (service->attaching)
+		let_go(service->attaching);
+	service->attached = service->attaching = NULL;
+	for (; service->joining; service->joining = service->joining->next_joining) {
+		service->joining->joins = false;
+		session_has_news(service->joining, NEWS_WAIT);
+	}
+	service->joining_end = &service->joining;
+	clients_end_all(service->clients);
+	ev_timer_again(app->epochd->loop, &service->slice);
+}
+
+void sessions_forget(struct sessions *sessions, struct app *app)
+{
+	struct session *session = sessions->all.next, *next;
+
+	if (!app->service)
+		return;
+	sessions_fence_moved(sessions, app);
+	while (clients_go_on(app->service->clients, tell_fenced, app->service))
+		;
+	for (; session != &sessions->all; session = next) {
+		next = session->next;
+		if (session->service == app->service)
+			session_end(session);
+	}
+	service_free(app->service);
+}

@@ -1,0 +1,441 @@
+#include <config.h>
+
+#include "supervisor/sessions.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "supervisor/app_private.h"
+#include "supervisor/configuration.h"
+#include "supervisor/epochd.h"
+#include "supervisor/log.h"
+#include "supervisor/printable.h"
+#include "supervisor/service.h"
+#include "supervisor/session_private.h"
+
+enum {
+	BACKLOG = 1024,
+	ACCEPT_BUDGET = 64,       /* in a turn of the loop */
+	PACKET_BUDGET = 32,
+	NEWS_SLICE = 256,
+	KEPT_BACK = 64,           /* descriptors, for restarts */
+	OF_A_USER_MOST = 4096,    /* sessions of one that is neither root nor ours */
+};
+static const ev_tstamp patience = 10.;   /* for HELLO or ATTACH, READY */
+
+/* ---- one session ---- */
+
+static void list_remove(struct session *session)
+{
+	session->next->before = session->before;
+	session->before->next = session->next;
+	session->sessions->count--;
+}
+
+static void remove_from(struct session **list, struct session ***end, struct session *session,
+			struct session **(*next)(struct session *))
+{
+	struct session **at = list;
+
+	while (*at && *at != session)
+		at = next(*at);
+	if (!*at)
+		return;
+	*at = *next(session);
+	if (*end == next(session))
+		*end = at;
+}
+
+static struct session **next_news(struct session *session) { return &session->next_news; }
+static struct session **next_joining(struct session *session) { return &session->next_joining; }
+
+/* A socket that is closed with something unread in it resets the other side, which then may not hear what it
+ * was told last. After the shutdown nothing more comes in, so this ends. */
+static void close_heard(int fd)
+{
+	ssize_t n;
+
+	shutdown(fd, SHUT_RDWR);
+	do
+		n = recv(fd, NULL, 0, MSG_DONTWAIT | MSG_TRUNC);
+	while (n > 0 || (n < 0 && errno == EINTR));
+	close(fd);
+}
+
+void session_end(struct session *session)
+{
+	struct sessions *sessions = session->sessions;
+	struct service *service = session->service;
+
+	if (session->client)
+		client_leave(session, EP_GONE_DEAD);
+	if (session->has_news)
+		remove_from(&sessions->news, &sessions->news_end, session, next_news);
+	if (session->joins && service)
+		remove_from(&service->joining, &service->joining_end, session, next_joining);
+	if (service && service->attached == session)
+		service->attached = NULL;   /* its process dies, or it would have said so: the pidfd tells */
+	if (service && service->attaching == session)
+		service->attaching = NULL;
+	list_remove(session);
+	ev_io_stop(sessions->epochd->loop, &session->io);
+	close_heard(session->io.fd);
+	free(session);
+}
+
+static void watch(struct session *session, int events)
+{
+	ev_io_stop(session->sessions->epochd->loop, &session->io);
+	ev_io_set(&session->io, session->io.fd, events);
+	ev_io_start(session->sessions->epochd->loop, &session->io);
+}
+
+void session_await_room(struct session *session, bool wanted)
+{
+	int events = EV_READ | (wanted ? EV_WRITE : 0);
+
+	if ((session->io.events & (EV_READ | EV_WRITE)) != events)
+		watch(session, events);
+}
+
+int session_send(struct session *session, void *packet, const int *fds, unsigned count)
+{
+	return ep_wire_send(session->io.fd, packet, fds, count);
+}
+
+void session_text(char *out, size_t size, const char *text)
+{
+	snprintf(out, size, "%s", text);
+	make_printable(out, size - 1);
+}
+
+void session_refuse(struct session *session, int error, const char *format, ...)
+{
+	struct ep_wire_refused refused = { .head = ep_wire_make(EP_WIRE_REFUSED, sizeof refused),
+					   .error = error };
+	va_list values;
+
+	va_start(values, format);
+	vsnprintf(refused.text, sizeof refused.text, format, values);
+	va_end(values);
+	log_debug(0, "api: pid %d, uid %u: refused: %s", (int)session->pid, (unsigned)session->uid,
+		  refused.text);
+	session_send(session, &refused, NULL, 0);
+	session_end(session);
+}
+
+/* Said once for all: whoever does that may do it often. */
+void session_malformed(struct session *session, const char *what)
+{
+	struct sessions *sessions = session->sessions;
+
+	if (!sessions->malformed_logged)
+		log_notice(0, "api: pid %d, uid %u: %s: its session is ended; this is said once",
+			   (int)session->pid, (unsigned)session->uid, what);
+	else
+		log_debug(0, "api: pid %d, uid %u: %s", (int)session->pid, (unsigned)session->uid, what);
+	sessions->malformed_logged = true;
+	session_end(session);
+}
+
+/* ---- news ---- */
+
+void session_has_news(struct session *session, enum session_news news)
+{
+	struct sessions *sessions = session->sessions;
+
+	session->news = news;
+	session->table_at = 0;
+	if (session->has_news)
+		return;
+	session->has_news = true;
+	session->next_news = NULL;
+	*sessions->news_end = session;
+	sessions->news_end = &session->next_news;
+	if (!ev_is_active(&sessions->tell))
+		ev_timer_again(sessions->epochd->loop, &sessions->tell);
+}
+
+static void on_tell(EV_P_ ev_timer *w, int revents)
+{
+	struct sessions *sessions = container_of(w, struct sessions, tell);
+
+	(void)revents;
+	for (int i = 0; i < NEWS_SLICE && sessions->news; i++) {
+		struct session *session = sessions->news;
+
+		sessions->news = session->next_news;
+		if (!sessions->news)
+			sessions->news_end = &sessions->news;
+		session->has_news = false;
+		client_tell(session);
+	}
+	if (!sessions->news)
+		ev_timer_stop(EV_A_ w);
+}
+
+/* ---- packets ---- */
+
+static bool on_packet(struct session *session, union ep_wire_packet *packet)
+{
+	switch (session->role) {
+	case SESSION_NEW:
+		return packet->head.kind == EP_WIRE_ATTACH ? app_on_packet(session, packet) :
+							     client_on_packet(session, packet);
+	case SESSION_CLIENT:
+		return client_on_packet(session, packet);
+	case SESSION_ATTACHING:
+	case SESSION_ATTACHED:
+		return app_on_packet(session, packet);
+	case SESSION_OVER:   /* of an epoch that has ended: whatever it says */
+		break;
+	}
+	return true;
+}
+
+/* False: it is ended, and gone. */
+static bool read_one(struct session *session, bool *more)
+{
+	union ep_wire_packet packet;
+	int fds[EP_WIRE_FDS_MAX];
+	unsigned count;
+	int r = ep_wire_receive(session->io.fd, &packet, fds, &count, 0);
+
+	*more = r == 1;
+	if (r == -EAGAIN)
+		return true;
+	if (r == -EPROTO) {
+		session_malformed(session, "what it says is no packet of this version");
+		return false;
+	}
+	if (r <= 0) {
+		session_end(session);
+		return false;
+	}
+	return on_packet(session, &packet);
+}
+
+static void on_event(EV_P_ ev_io *w, int revents)
+{
+	struct session *session = container_of(w, struct session, io);
+	bool more = true;
+
+	(void)loop;
+	if (revents & EV_WRITE) {
+		session_await_room(session, false);
+		if (session->role == SESSION_ATTACHED)
+			app_writable(session);
+		else if (session->role == SESSION_CLIENT && !client_tell(session))
+			return;
+	}
+	if (revents & EV_READ)
+		for (int i = 0; i < PACKET_BUDGET && more; i++)
+			if (!read_one(session, &more))
+				return;
+}
+
+/* ---- accepting ---- */
+
+static uint64_t count_of_user(const struct sessions *sessions, uid_t uid)
+{
+	uint64_t count = 0;
+
+	for (const struct session *s = sessions->all.next; s != &sessions->all; s = s->next)
+		count += s->uid == uid;
+	return count;
+}
+
+static bool is_one_too_many(const struct sessions *sessions, uid_t uid)
+{
+	return uid != 0 && uid != geteuid() && sessions->count >= OF_A_USER_MOST &&
+	       count_of_user(sessions, uid) >= OF_A_USER_MOST;
+}
+
+static bool is_crowded(int fd)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd + KEPT_BACK > limit.rlim_cur;
+}
+
+/* Who comes waits in the queue of the socket. */
+static void rest(struct sessions *sessions)
+{
+	ev_io_stop(sessions->epochd->loop, &sessions->listener);
+	ev_timer_again(sessions->epochd->loop, &sessions->crowded);
+}
+
+static void on_crowded(EV_P_ ev_timer *w, int revents)
+{
+	struct sessions *sessions = container_of(w, struct sessions, crowded);
+
+	(void)revents;
+	ev_timer_stop(EV_A_ w);
+	ev_io_start(EV_A_ &sessions->listener);
+}
+
+static int add_session(struct sessions *sessions, int fd)
+{
+	struct session *session;
+	struct ucred peer;
+	socklen_t size = sizeof peer;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return -errno;
+	if (is_one_too_many(sessions, peer.uid))
+		return -EUSERS;
+	session = calloc(1, sizeof *session);
+	if (!session)
+		return -ENOMEM;
+	session->sessions = sessions;
+	session->number = ++sessions->numbers;
+	session->pid = peer.pid;
+	session->uid = peer.uid;
+	session->gid = peer.gid;
+	session->since = ev_now(sessions->epochd->loop);
+	session->next = &sessions->all;
+	session->before = sessions->all.before;
+	sessions->all.before->next = session;
+	sessions->all.before = session;
+	sessions->count++;
+	ev_io_init(&session->io, on_event, fd, EV_READ);
+	ev_io_start(sessions->epochd->loop, &session->io);
+	if (!ev_is_active(&sessions->late))
+		ev_timer_again(sessions->epochd->loop, &sessions->late);
+	return 0;
+}
+
+static void on_connection(EV_P_ ev_io *w, int revents)
+{
+	struct sessions *sessions = container_of(w, struct sessions, listener);
+
+	(void)loop;
+	(void)revents;
+	for (int i = 0; i < ACCEPT_BUDGET; i++) {
+		int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+			rest(sessions);
+		if (fd < 0)
+			return;
+		if (is_crowded(fd)) {
+			close(fd);
+			rest(sessions);
+			return;
+		}
+		if (add_session(sessions, fd) < 0)
+			close(fd);
+	}
+}
+
+/* Whoever connects and says nothing. */
+static void on_late(EV_P_ ev_timer *w, int revents)
+{
+	struct sessions *sessions = container_of(w, struct sessions, late);
+	struct session *session = sessions->all.next, *next;
+	bool more = false;
+
+	(void)revents;
+	for (; session != &sessions->all; session = next) {
+		next = session->next;
+		if (session->role != SESSION_NEW && session->role != SESSION_ATTACHING)
+			continue;
+		if (ev_now(EV_A) - session->since < patience)
+			more = true;
+		else
+			session_malformed(session, "it connected, and did not say what for");
+	}
+	if (!more)
+		ev_timer_stop(EV_A_ w);
+}
+
+/* ---- the listener ---- */
+
+static void closep(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+/* Bound beside the path and renamed, so that nobody finds one that does not listen. */
+static int listen_at(const char *path, mode_t mode)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	CLEANUP(closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int listener;
+
+	if (fd < 0)
+		return -errno;
+	if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s~", path) >=
+	    sizeof address.sun_path)
+		return -ENAMETOOLONG;
+	unlink(address.sun_path);   /* of one who died right here */
+	if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
+		return -errno;
+	if (chmod(address.sun_path, mode) < 0 || listen(fd, BACKLOG) < 0 ||
+	    rename(address.sun_path, path) < 0) {
+		int r = -errno;
+
+		unlink(address.sun_path);
+		return r;
+	}
+	listener = fd;
+	fd = -1;
+	return listener;
+}
+
+int sessions_new(struct sessions **out, struct epochd *epochd, const char *path)
+{
+	struct sessions *sessions = calloc(1, sizeof *sessions);
+	int fd;
+
+	if (!sessions)
+		return -ENOMEM;
+	sessions->epochd = epochd;
+	sessions->all.next = sessions->all.before = &sessions->all;
+	sessions->news_end = &sessions->news;
+	sessions->path = strdup(path);
+	fd = sessions->path ? listen_at(path, epochd->config->api_mode) : -ENOMEM;
+	if (fd < 0) {
+		free(sessions->path);
+		free(sessions);
+		return log_error(fd, "api %s: cannot listen", path);
+	}
+	ev_timer_init(&sessions->late, on_late, 0., patience / 2);
+	ev_timer_init(&sessions->crowded, on_crowded, 0., 0.2);
+	ev_timer_init(&sessions->tell, on_tell, 0., 1e-6);
+	ev_io_init(&sessions->listener, on_connection, fd, EV_READ);
+	ev_io_start(epochd->loop, &sessions->listener);
+	*out = sessions;
+	return 0;
+}
+
+void sessions_free(struct sessions *sessions)
+{
+	struct ev_loop *loop;
+
+	if (!sessions)
+		return;
+	loop = sessions->epochd->loop;
+	for (size_t i = 0; i < sessions->epochd->app_count; i++)
+		sessions_forget(sessions, sessions->epochd->apps[i]);
+	while (sessions->all.next != &sessions->all)
+		session_end(sessions->all.next);
+	ev_io_stop(loop, &sessions->listener);
+	ev_timer_stop(loop, &sessions->late);
+	ev_timer_stop(loop, &sessions->crowded);
+	ev_timer_stop(loop, &sessions->tell);
+	close(sessions->listener.fd);
+	unlink(sessions->path);
+	free(sessions->path);
+	free(sessions);
+}
