@@ -90,8 +90,16 @@ tests_lib_report_self_CFLAGS = $(helper_cflags)
 tests_lib_report_self_LDFLAGS =
 tests_lib_report_self_LDADD =
 
+# With the library as it is installed.
+check_PROGRAMS += tests/lib/api_client tests/lib/api_server
+tests_lib_api_client_SOURCES = tests/lib/api_client.c tests/lib/api_messages.h
+tests_lib_api_client_LDADD = libepochd.la
+tests_lib_api_server_SOURCES = tests/lib/api_server.c tests/lib/api_messages.h
+tests_lib_api_server_LDADD = libepochd.la -lpthread
+
 integration_tests = \
 	tests/integration/adopt.sh \
+	tests/integration/api.sh \
 	tests/integration/cgroup_renewed.sh \
 	tests/integration/check_file.sh \
 	tests/integration/child-stands-alone.sh \
