@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "apilib/doorbell.h"
+#include "apilib/fault.h"
 #include "apilib/fd.h"
 #include "apilib/message.h"
 #include "apilib/now.h"
@@ -217,13 +218,17 @@ static int attach(struct epochd_app *app, const struct epochd_options *options, 
 	if (app->session < 0)
 		return app->session;
 	r = say_who(app, options, why, why_size);
+	EP_FAULT(attach_said);
 	if (r == 0)
 		r = tell_types(app, deadline);
+	EP_FAULT(table_said);
 	if (r == 0)
 		r = send_packet_in_time(app, &ready, deadline);
+	EP_FAULT(ready_said);
 	/* A refusal may have come in the middle, and then the rest could not be sent. */
 	if (r == 0 || r == -EPIPE || r == -ECONNRESET)
 		r = await_answer(app, deadline, why, why_size);
+	EP_FAULT(attached);
 	if (r == 0)
 		r = watch(app, app->session);
 	if (r == 0)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "apilib/fault.h"
 #include "apilib/fd.h"
 
 enum { FULL_LOOKS = 64 };
@@ -163,6 +164,7 @@ static int on_joined(struct epochd_app *app, const struct ep_wire_joined *joined
 	struct member *member = NULL;
 	int r;
 
+	EP_FAULT(joined_read);
 	if (app_member(app, joined->handle))   /* told twice */
 		return 0;
 	if (count != EP_JOINED_FDS || !joined->handle || ep_handle_epoch(joined->handle) != app->epoch ||
@@ -176,6 +178,7 @@ static int on_joined(struct epochd_app *app, const struct ep_wire_joined *joined
 		return 0;
 	}
 	app->members[index] = member;
+	EP_FAULT(member_there);
 	app->counts.joined++;
 	app_activate(app, member);
 	for (size_t i = 0; i < app->on_joined_count; i++)
@@ -209,15 +212,18 @@ static int on_gone(struct epochd_app *app, const struct ep_wire_gone *gone)
 	struct member *member = app_member(app, gone->handle);
 	int handled;
 
+	EP_FAULT(gone_read);
 	if (!member) {   /* told twice, or one for whom there was no room */
 		say(app, &nothing);
 		return 0;
 	}
 	app_deactivate(app, member);
 	handled = member->broken ? 0 : app_drain(app, member);
+	EP_FAULT(gone_drained);
 	app->members[ep_handle_index(gone->handle)] = NULL;
 	app->counts.gone++;
 	count_rest(member);
+	EP_FAULT(gone_counted);
 	for (size_t i = 0; i < app->on_gone_count; i++)
 		app->on_gone[i].fn(app, &member->peer, (int)gone->why, app->on_gone[i].user);
 	ep_producer_deinit(&member->producer);
@@ -229,6 +235,7 @@ static int on_gone(struct epochd_app *app, const struct ep_wire_gone *gone)
 	} else {
 		free(member);
 	}
+	EP_FAULT(drained_said);
 	return handled;
 }
 

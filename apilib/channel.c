@@ -1,6 +1,7 @@
 #include <config.h>
 
 #include "apilib/channel.h"
+#include "apilib/fault.h"
 #include "apilib/fd.h"
 
 #include <errno.h>
@@ -119,6 +120,8 @@ int ep_channel_map(struct ep_channel *out, int fd, const char **why)
 	(void)madvise(base, channel.size, MADV_DONTFORK);
 	channel.base = base;
 	*out = channel;
+	EP_FAULT_MAPPED(fd);
+	EP_FAULT(channel_mapped);
 	return 0;
 }
 

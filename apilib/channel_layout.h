@@ -59,6 +59,9 @@ static inline uint64_t ep_allocated_word(uint64_t generation, bool sent)
 
 static inline uint64_t ep_allocated_generation(uint64_t word) { return word >> 1; }
 
+/* In the word of uses ended: this one, the last of its buffer, by the supervisor. */
+#define EP_ENDED_BY_SUPERVISOR (1ull << 63)
+
 struct ep_content {
 	uint16_t id;     /* of the message's type */
 	uint16_t kind;   /* enum ep_line_kind */

@@ -2,6 +2,7 @@
 
 #include "apilib/channel.h"
 #include "apilib/channel_fence.h"
+#include "apilib/fault.h"
 
 #include <errno.h>
 #include <string.h>
@@ -99,33 +100,42 @@ int ep_receive(struct ep_consumer *consumer, struct ep_received *out)
 	word = atomic_load_explicit(&line->word, memory_order_acquire);
 	if (word != ep_line_word(consumer->next, EP_LINE_SENT))
 		return nothing(consumer, nonsense(consumer, word));
+	EP_FAULT(receive_seen);
 	why = take_out(consumer, line, out);
 	if (why)
 		return nothing(consumer, why);
+	EP_FAULT(receive_copied);
 	/* Relaxed: the fence that follows orders it. */
 	atomic_store_explicit(&head->taken, consumer->next + 1, memory_order_relaxed);
+	EP_FAULT(receive_taken);
 	/* Full, with the one in ep_channel_reclaim(): the supervisor sees that we have it, or we see that the
 	 * fence moved and ask who has it. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (!ep_still_serves(&consumer->fencing) &&
 	    !ep_settle(line, consumer->next, EP_LINE_RECEIVED))
 		return close_with(consumer, -ESTALE, NULL);
+	EP_FAULT(receive_looked);
 	consumer->next++;
 	/* Release, with the acquire in ep_can_send(): we have read the line, and it is settled. Not before:
 	 * the producer writes over it. */
 	atomic_store_explicit(&head->consumed, consumer->next, memory_order_release);
+	EP_FAULT(receive_done);
 	return 1;
 }
 
 int ep_release(const struct ep_consumer *consumer, const struct ep_buffer *buffer)
 {
 	uint64_t held = buffer->generation - 1;
+	bool ended;
 
+	EP_FAULT(release_begun);
 	/* Release, with the acquire in the sender's refill(): our reads are over. Compare-and-swap, since it
 	 * may be collected: one of the two ends this use. */
-	return atomic_compare_exchange_strong_explicit(
-		       &consumer->lane.released[buffer->class][buffer->index], &held,
-		       buffer->generation, memory_order_release, memory_order_relaxed) ? 0 : -ESTALE;
+	ended = atomic_compare_exchange_strong_explicit(
+		&consumer->lane.released[buffer->class][buffer->index], &held, buffer->generation,
+		memory_order_release, memory_order_relaxed);
+	EP_FAULT(release_done);
+	return ended ? 0 : -ESTALE;
 }
 
 /* ---- sleeping ---- */
@@ -136,6 +146,7 @@ bool ep_arm(struct ep_consumer *consumer)
 	uint64_t word;
 
 	atomic_store_explicit(&consumer->lane.head->armed, 1, memory_order_relaxed);
+	EP_FAULT(armed);
 	/* Full, with the one in ep_send(): it sees us armed, or we see the line. */
 	atomic_thread_fence(memory_order_seq_cst);
 	word = atomic_load_explicit(&line->word, memory_order_relaxed);   /* ep_receive() looks anew */

@@ -13,7 +13,8 @@ static bool end_use(const struct ep_lane *lane, const struct ep_buffer *buffer, 
 	if (!settle)
 		return atomic_load_explicit(released, memory_order_relaxed) == held;
 	/* Release, with the acquire in ep_receive(), which must then see the fence moved. */
-	return atomic_compare_exchange_strong_explicit(released, &held, buffer->generation,
+	return atomic_compare_exchange_strong_explicit(released, &held,
+						       buffer->generation | EP_ENDED_BY_SUPERVISOR,
 						       memory_order_release, memory_order_relaxed);
 }
 

@@ -2,6 +2,7 @@
 
 #include "apilib/channel.h"
 #include "apilib/channel_fence.h"
+#include "apilib/fault.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -93,7 +94,7 @@ static void refill(struct ep_producer *producer, uint32_t class)
 					 memory_order_acquire) == pool->generation[i])
 			put(pool, i);
 	}
-	/* What was collected may be in its receiver's hands still: it is not written over. */
+	/* What was collected may be in its receiver's hands still: it is marked, and so was not put back. */
 	if (!ep_still_serves(&producer->fencing))
 		producer->closed = -ESTALE;
 }
@@ -118,6 +119,7 @@ static bool take(struct ep_producer *producer, uint32_t class, struct ep_buffer 
 		count_one(&producer->lane.head->misses[class]);
 		return false;
 	}
+	EP_FAULT(allocate_begun);
 	index = pool->queue[pool->head];
 	pool->head = (pool->head + 1) % pool->count;
 	pool->free--;
@@ -126,6 +128,7 @@ static bool take(struct ep_producer *producer, uint32_t class, struct ep_buffer 
 	/* Relaxed: only read when we are dead or fenced (ep_channel_reclaim()). */
 	atomic_store_explicit(&producer->lane.allocated[class][index],
 			      ep_allocated_word(out->generation, false), memory_order_relaxed);
+	EP_FAULT(allocate_done);
 	count_one(&producer->lane.head->hits[class]);
 	return true;
 }
@@ -156,11 +159,13 @@ int ep_free(struct ep_producer *producer, const struct ep_buffer *buffer)
 {
 	uint64_t held = buffer->generation - 1;
 
+	EP_FAULT(free_begun);
 	/* Against the supervisor's collecting: one of the two ends this use. Relaxed: only we write there. */
 	if (!atomic_compare_exchange_strong_explicit(
 		    &producer->lane.released[buffer->class][buffer->index], &held, buffer->generation,
 		    memory_order_relaxed, memory_order_relaxed))
 		return -ESTALE;
+	EP_FAULT(free_done);
 	put(producer->pool[buffer->class], buffer->index);
 	return 0;
 }
@@ -228,12 +233,16 @@ int ep_send(struct ep_producer *producer, const struct ep_send *send)
 		return producer->closed;
 	if (!ep_can_send(producer))
 		return producer->closed ? producer->closed : -EAGAIN;
+	EP_FAULT(send_begun);
 	fill(&line->content, send);
+	EP_FAULT(send_filled);
 	if (send->buffer)
 		mark(producer, send->buffer, true);
+	EP_FAULT(send_marked);
 	/* Release, with the acquire in ep_receive(): the message is whole before it is visible (I5). */
 	atomic_store_explicit(&line->word, ep_line_word(producer->next, EP_LINE_SENT),
 			      memory_order_release);
+	EP_FAULT(send_published);
 	/* Full, with the one in ep_arm() (the consumer sees the line, or we see it armed) and with the one
 	 * in ep_channel_reclaim() (the supervisor sees the line, or we see the fence moved). */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -241,9 +250,11 @@ int ep_send(struct ep_producer *producer, const struct ep_send *send)
 		r = take_back(producer, line, send);
 	if (r < 0)
 		return r;
+	EP_FAULT(send_looked);
 	producer->next++;
 	/* Relaxed: for people to look at. */
 	atomic_store_explicit(&head->sent, producer->next, memory_order_relaxed);
+	EP_FAULT(send_counted);
 	/* Relaxed: the fence above has ordered it. The exchange lets one ring only. */
 	return atomic_load_explicit(&head->armed, memory_order_relaxed) &&
 	       atomic_exchange_explicit(&head->armed, 0, memory_order_relaxed);

@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "apilib/fault.h"
 #include "apilib/fd.h"
 #include "apilib/now.h"
 #include "apilib/place.h"
@@ -47,7 +48,9 @@ int client_say_hello(struct epochd_client *client, int64_t deadline)
 		return -errno;
 	memcpy(hello.app, client->app, sizeof hello.app);
 	memcpy(hello.name, client->name, sizeof hello.name);
-	return send_packet(client, &hello);
+	fd = send_packet(client, &hello);
+	EP_FAULT(hello_said);
+	return fd;
 }
 
 /* ---- the channel of an epoch ---- */
@@ -90,6 +93,7 @@ static int open_link(struct epochd_client *client, uint64_t handle, int fds[stat
 	const char *why = NULL;
 	int r = ep_view_map(&link.view, fds[EP_WELCOME_REGISTRY], &why);
 
+	EP_FAULT(view_mapped);
 	if (r == 0)
 		r = ep_channel_map(&link.channel, fds[EP_WELCOME_CHANNEL], &why);
 	if (r == -EBADMSG)
@@ -113,6 +117,7 @@ static int open_link(struct epochd_client *client, uint64_t handle, int fds[stat
 	client->link.consumer.lane.geometry = &client->link.channel.geometry;
 	client->link.producer.lane.geometry = &client->link.channel.geometry;
 	link = (struct client_link){ .bell = -1, .ring = -1 };
+	EP_FAULT(linked);
 	return 0;
 }
 
@@ -122,6 +127,7 @@ static int on_welcome(struct epochd_client *client, const struct ep_wire_welcome
 	uint64_t before = client->link.handle;
 	int r;
 
+	EP_FAULT(welcome_read);
 	if (client->state != CLIENT_JOINING || count != EP_WELCOME_FDS)
 		return end(client, -EPROTO, "the supervisor welcomed out of turn");
 	r = open_link(client, welcome->handle, fds);
@@ -143,7 +149,10 @@ static int send_join(struct epochd_client *client)
 				     .epoch = client->offered, .wanted = client->wanted };
 
 	client->state = CLIENT_JOINING;
-	return send_packet(client, &join);
+	int r = send_packet(client, &join);
+
+	EP_FAULT(join_said);
+	return r;
 }
 
 static int on_table(struct epochd_client *client, const union ep_wire_packet *packet)

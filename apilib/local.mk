@@ -20,6 +20,7 @@ libep_la_SOURCES = \
 	%D%/doorbell.c \
 	%D%/doorbell.h \
 	%D%/epochd.h \
+	%D%/fault.h \
 	%D%/fd.h \
 	%D%/fence.c \
 	%D%/fence.h \

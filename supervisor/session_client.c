@@ -159,28 +159,38 @@ static void close_fd(int *fd)
 		close(*fd);
 }
 
-/* Everything of it, or nothing. -EAGAIN: the application's session is full. */
-static int join(struct session *session, struct client *client, struct ends *ends)
+static int open_ends(const struct session *session, struct ends *ends, int *registry)
 {
 	const struct service *service = session->service;
-	CLEANUP(close_fd) int registry = openat(session->sessions->epochd->segments,
-						app_name(service->app), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	int r = registry < 0 ? -errno : make_bell(ends);
+	int r;
 
+	*registry = openat(session->sessions->epochd->segments, app_name(service->app),
+			   O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	r = *registry < 0 ? -errno : make_bell(ends);
 	if (r < 0)
 		return r;
 	ends->ring = service_open_bell(service, O_WRONLY);
-	if (ends->ring < 0)
-		return ends->ring;
-	r = say_joined(session, client, ends);
-	if (r < 0)
-		return r == -EAGAIN ? r : -ENOTCONN;   /* the application is going */
-	clients_publish(service->clients, client);
+	return ends->ring < 0 ? ends->ring : 0;
+}
+
+/* From here on it is owed, and its handle is good: before the application hears of it, which may send to it, or ask
+ * for its handle, at once (I3, I8). So that has to have room for the news. */
+static int publish(struct session *session, struct client *client, const struct ends *ends)
+{
+	struct clients *clients = session->service->clients;
+	int r;
+
+	clients_publish(clients, client);
 	client->session = session;
 	session->client = client;
-	r = say_welcome(session, client, ends, registry);
-	/* It does not read, or is gone: the end of the session buries it. */
-	return r < 0 ? -EPIPE : 0;
+	r = say_joined(session, client, ends);
+	if (r == 0)
+		return 0;
+	/* It is going, or many descriptors are under way: nobody has the channel. */
+	session->client = NULL;
+	clients_end(clients, client, false);
+	clients_reclaim(clients, client);
+	return r == -EAGAIN ? r : -ENOTCONN;
 }
 
 static int try_join(struct session *session)
@@ -193,15 +203,23 @@ static int try_join(struct session *session)
 		.max_per_user = config->clients.max_per_user, .geometry = session->wanted,
 	};
 	CLEANUP(close_ends) struct ends ends = { -1, -1, -1, -1 };
+	CLEANUP(close_fd) int registry = -1;
 	struct client *client;
-	int r = clients_add(&client, service->clients, &options, &ends.memfd);
+	int r = session_has_room(service->attached) ?
+			clients_add(&client, service->clients, &options, &ends.memfd) : -EAGAIN;
 
 	if (r < 0)
 		return r;
-	r = join(session, client, &ends);
-	if (r < 0 && !session->client)
+	r = open_ends(session, &ends, &registry);
+	if (r < 0) {
 		clients_take_back(service->clients, client);
-	return r;
+		return r;
+	}
+	r = publish(session, client, &ends);
+	if (r < 0)
+		return r;
+	/* It does not read, or is gone: the end of the session buries it. */
+	return say_welcome(session, client, &ends, registry) < 0 ? -EPIPE : 0;
 }
 
 /* False: it is at its end. */

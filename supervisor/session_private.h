@@ -62,6 +62,7 @@ void session_end(struct session *session);   /* frees it: its owner's last act *
 /* -EAGAIN: its socket is full, and session_writable() will be called. Other errors: it is at its end. */
 int session_send(struct session *session, void *packet, const int *fds, unsigned count);
 void session_await_room(struct session *session, bool wanted);
+bool session_has_room(const struct session *session);   /* for one packet, at least */
 /* REFUSED, and the end of it. */
 void session_refuse(struct session *session, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

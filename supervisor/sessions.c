@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +111,13 @@ void session_await_room(struct session *session, bool wanted)
 int session_send(struct session *session, void *packet, const int *fds, unsigned count)
 {
 	return ep_wire_send(session->io.fd, packet, fds, count);
+}
+
+bool session_has_room(const struct session *session)
+{
+	struct pollfd self = { .fd = session->io.fd, .events = POLLOUT };
+
+	return poll(&self, 1, 0) == 1 && self.revents & POLLOUT;
 }
 
 void session_text(char *out, size_t size, const char *text)

@@ -97,6 +97,17 @@ tests_lib_api_client_LDADD = libepochd.la
 tests_lib_api_server_SOURCES = tests/lib/api_server.c tests/lib/api_messages.h
 tests_lib_api_server_LDADD = libepochd.la -lpthread
 
+# Killed at every step of a library that asks at each of them; with the real one, who drives that.
+check_LTLIBRARIES += tests/libep_faulty.la
+tests_libep_faulty_la_SOURCES = $(libep_la_SOURCES)
+tests_libep_faulty_la_CPPFLAGS = $(AM_CPPFLAGS) -DEP_FAULTS
+check_PROGRAMS += tests/torture/drive tests/torture/peer
+tests_torture_drive_SOURCES = tests/torture/drive.c tests/torture/truth.c tests/torture/truth.h \
+	tests/torture/torture.h
+tests_torture_drive_LDADD = libep.la
+tests_torture_peer_SOURCES = tests/torture/peer.c tests/torture/torture.h
+tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
+
 integration_tests = \
 	tests/integration/adopt.sh \
 	tests/integration/api.sh \
@@ -142,6 +153,7 @@ integration_tests = \
 	tests/integration/stderr_full.sh \
 	tests/integration/steps.sh \
 	tests/integration/steps_of_clients.sh \
+	tests/integration/torture_api.sh \
 	tests/integration/torture_supervisor.sh \
 	tests/integration/torture_supervisor_6_1.sh \
 	tests/integration/unit_verify.sh \

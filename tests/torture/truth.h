@@ -1,0 +1,17 @@
+/* What was lost in a channel whose ends are both dead and which has been counted, read from the channel itself. */
+#ifndef EPOCHD_TESTS_TRUTH_H
+#define EPOCHD_TESTS_TRUTH_H
+
+#include "apilib/channel.h"
+
+struct truth {
+	uint64_t sent, received;               /* messages, of one direction */
+	uint64_t reclaimed, reclaimed_bytes;
+	uint64_t allocated, released;          /* buffers: uses begun, and ended by a peer */
+	uint64_t in_reclaimed;
+	uint64_t collected, collected_bytes;
+	bool in_order;                         /* each line reclaimed holds the message of its number */
+};
+
+struct truth truth_of(const struct ep_channel *channel, enum ep_direction direction);
+#endif
