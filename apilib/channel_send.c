@@ -125,7 +125,8 @@ static bool take(struct ep_producer *producer, uint32_t class, struct ep_buffer 
 	pool->free--;
 	*out = (struct ep_buffer){ .class = class, .index = index,
 				   .generation = ++pool->generation[index] };
-	/* Relaxed: only read when we are dead or fenced (ep_channel_reclaim()). */
+	/* Relaxed: only read when we are dead or fenced (ep_channel_reclaim()). One that comes after that is in
+	 * vain, and counted nowhere: its memory goes with the channel. */
 	atomic_store_explicit(&producer->lane.allocated[class][index],
 			      ep_allocated_word(out->generation, false), memory_order_relaxed);
 	EP_FAULT(allocate_done);

@@ -134,14 +134,17 @@ static void rest(void)
 
 static uint64_t fence_now(void) { return atomic_load(&view.page->fence); }
 
-static bool is_live(const struct known *one)
+static bool is_running(int32_t pid)
 {
-	if (ep_handle_epoch(one->handle) != ep_fence_epoch(fence_now()))
-		return false;
 	for (int i = 0; i < CLIENTS; i++)
-		if (client[i] == one->pid)
+		if (client[i] == pid)
 			return true;
 	return false;
+}
+
+static bool is_live(const struct known *one)
+{
+	return ep_handle_epoch(one->handle) == ep_fence_epoch(fence_now()) && is_running(one->pid);
 }
 
 /* ---- the truth ---- */
@@ -182,7 +185,9 @@ static void add_truth(const struct truth *truth, uint64_t handle, const char *di
 
 static void count(struct known *one)
 {
-	struct truth up = truth_of(&one->channel, EP_TO_APPLICATION), down = truth_of(&one->channel, EP_TO_CLIENT);
+	bool outlived = is_running(one->pid);
+	struct truth up = truth_of(&one->channel, EP_TO_APPLICATION, outlived);
+	struct truth down = truth_of(&one->channel, EP_TO_CLIENT, outlived);
 
 	add_truth(&up, one->handle, "to the application");
 	add_truth(&down, one->handle, "to the client");
@@ -302,8 +307,9 @@ static void end_client(int number)
 		fail("client %d ended with %#x: %s", number, (unsigned)status, control->what);
 }
 
-static void arm(int peer, unsigned fault, int left)
+static void arm(int peer, unsigned fault, int left, bool stops)
 {
+	atomic_store(&control->plan[peer].stops, stops);
 	atomic_store(&control->plan[peer].fault, fault);
 	atomic_store(&control->plan[peer].left, left);
 	atomic_store(&control->plan[peer].armed, 1);
@@ -324,11 +330,11 @@ static void torture_client(int number, unsigned fault)
 {
 	if (points[fault].when == WHEN_ATTACH) {
 		end_client(number);
-		arm(number, fault, 1);
+		arm(number, fault, 1, false);
 		begin_client(number);
 		await_step(number, 10);
 	} else {
-		arm(number, fault, 1 + (int)any(40));
+		arm(number, fault, 1 + (int)any(40), false);
 		await_step(number, 2);
 	}
 	disarm(number);
@@ -362,7 +368,7 @@ static void torture_app(unsigned fault)
 	uint32_t epoch = ep_fence_epoch(fence_now());
 	int fd = open_app(), number = 1 + (int)any(CLIENTS - 1);
 
-	arm(APP, fault, points[fault].when == WHEN_WORK ? 1 + (int)any(40) : 1);
+	arm(APP, fault, points[fault].when == WHEN_WORK ? 1 + (int)any(40) : 1, false);
 	if (points[fault].when == WHEN_ATTACH)
 		kill_app(fd);   /* the next one passes it */
 	if (points[fault].when == WHEN_JOIN || points[fault].when == WHEN_GONE) {
@@ -376,6 +382,28 @@ static void torture_app(unsigned fault)
 		kill_app(fd);
 	while (ep_fence_epoch(fence_now()) == epoch)
 		rest();
+}
+
+/* The application dies, and the channel is counted, while a client stands at a step; then it goes on. */
+static void outlive(int number, unsigned fault)
+{
+	uint32_t epoch = ep_fence_epoch(fence_now());
+	siginfo_t info = { 0 };
+
+	arm(number, fault, 1 + (int)any(20), true);
+	await_step(number, 10);
+	if (atomic_load(&control->plan[number].armed)) {
+		disarm(number);
+		return;
+	}
+	waitid(P_PID, (id_t)client[number], &info, WSTOPPED);
+	kill_app(open_app());
+	while (ep_fence_epoch(fence_now()) == epoch)
+		rest();
+	for (size_t i = 0; i < known_count; i++)
+		while (!known[i].counted && known[i].pid == client[number] && !is_counted(&known[i]))
+			rest();
+	kill(client[number], SIGCONT);
 }
 
 static void at_any_moment(void)
@@ -417,6 +445,10 @@ static void at_every_step(void)
 			if (!atomic_load(&control->killed[side][fault]))
 				fail("the %s never came to %s", side ? "application" : "client",
 				     points[fault].name);
+			if (!side && points[fault].when == WHEN_WORK) {
+				outlive(1 + (int)any(CLIENTS - 1), fault);
+				settle();
+			}
 		}
 }
 
@@ -548,6 +580,8 @@ static void torture(double seconds)
 
 		if (any(2))
 			at_any_moment();
+		else if (points[fault].when == WHEN_WORK && any(4) == 0)
+			outlive(1 + (int)any(CLIENTS - 1), fault);
 		else if (points[fault].who == WHO_APP || (points[fault].who == WHO_EITHER && any(3) == 0))
 			torture_app(fault);
 		else

@@ -48,7 +48,7 @@ void ep_fault_passed(enum ep_fault fault)
 		return;
 	atomic_fetch_add(&control->killed[plan == &control->plan[APP]][fault], 1);
 	atomic_store(&plan->armed, 0);
-	kill(getpid(), SIGKILL);
+	kill(getpid(), atomic_load(&plan->stops) ? SIGSTOP : SIGKILL);
 }
 
 void ep_fault_mapped(int fd)

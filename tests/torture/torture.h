@@ -14,9 +14,9 @@
 
 enum { CLIENTS = 4, APP = CLIENTS, PEERS, SLOTS = 64 };
 
-/* SIGKILL as it passes `fault` for the left-th time. */
+/* SIGKILL as it passes `fault` for the left-th time; or SIGSTOP, and it goes on in another epoch. */
 struct plan {
-	_Atomic uint32_t armed;
+	_Atomic uint32_t armed, stops;
 	_Atomic uint32_t fault;
 	_Atomic int32_t left;
 };
@@ -33,7 +33,7 @@ struct control {
 	_Atomic int32_t app_pid;
 	struct journal client[CLIENTS];
 	struct journal app[SLOTS];
-	_Atomic uint64_t killed[2][EP_FAULTS_COUNT];   /* at each step: clients, applications */
+	_Atomic uint64_t killed[2][EP_FAULTS_COUNT];   /* or stopped, at each step: clients, applications */
 	_Atomic uint32_t wrong;
 	char what[400];
 };

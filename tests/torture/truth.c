@@ -68,7 +68,7 @@ static bool is_in_line(const struct reader *reader, uint32_t class, uint32_t ind
 	return false;
 }
 
-static void read_buffer(struct reader *reader, uint32_t class, uint32_t index)
+static void read_buffer(struct reader *reader, uint32_t class, uint32_t index, bool outlived)
 {
 	uint64_t begun = ep_allocated_generation(load(&reader->lane.allocated[class][index]));
 	uint64_t ended = load(&reader->lane.released[class][index]);
@@ -76,6 +76,11 @@ static void read_buffer(struct reader *reader, uint32_t class, uint32_t index)
 	reader->truth.allocated += begun;
 	if (!(ended & EP_ENDED_BY_SUPERVISOR) && ended == begun) {
 		reader->truth.released += begun;
+		return;
+	}
+	if (!(ended & EP_ENDED_BY_SUPERVISOR) && outlived) {
+		reader->truth.allocated--;
+		reader->truth.released += begun - 1;
 		return;
 	}
 	reader->truth.released += begun - 1;   /* all but its last use, which nobody ended, or the supervisor */
@@ -87,7 +92,7 @@ static void read_buffer(struct reader *reader, uint32_t class, uint32_t index)
 	reader->truth.collected_bytes += reader->lane.geometry->class[class].size;
 }
 
-struct truth truth_of(const struct ep_channel *channel, enum ep_direction direction)
+struct truth truth_of(const struct ep_channel *channel, enum ep_direction direction, bool outlived)
 {
 	static struct reader reader;
 
@@ -96,6 +101,6 @@ struct truth truth_of(const struct ep_channel *channel, enum ep_direction direct
 	read_lines(&reader);
 	for (uint32_t class = 0; class < channel->geometry.classes; class++)
 		for (uint32_t i = 0; i < channel->geometry.class[class].count; i++)
-			read_buffer(&reader, class, i);
+			read_buffer(&reader, class, i, outlived);
 	return reader.truth;
 }

@@ -13,5 +13,6 @@ struct truth {
 	bool in_order;                         /* each line reclaimed holds the message of its number */
 };
 
-struct truth truth_of(const struct ep_channel *channel, enum ep_direction direction);
+/* outlived: its client lived when it was counted. What that allocated afterwards was in vain. */
+struct truth truth_of(const struct ep_channel *channel, enum ep_direction direction, bool outlived);
 #endif
