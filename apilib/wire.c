@@ -138,3 +138,13 @@ int ep_wire_receive(int socket, union ep_wire_packet *out, int fds[static EP_WIR
 	*fd_count = count;
 	return 1;
 }
+
+bool ep_wire_brings_fds(int socket)
+{
+	char byte;
+	struct iovec part = { &byte, sizeof byte };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+	/* Without room for them they are not made: only what would be missing is told. */
+	return recvmsg(socket, &message, MSG_PEEK | MSG_DONTWAIT) >= 0 && message.msg_flags & MSG_CTRUNC;
+}

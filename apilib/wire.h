@@ -22,6 +22,7 @@
 #define EPOCHD_WIRE_H
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -212,6 +213,10 @@ int ep_wire_send(int socket, void *packet, const int *fds, unsigned fd_count);
  *   other     the socket's error */
 int ep_wire_receive(int socket, union ep_wire_packet *out, int fds[static EP_WIRE_FDS_MAX],
 		    unsigned *fd_count, unsigned fds_allowed);
+
+/* The next packet comes with descriptors. They stay in the socket: who takes them out must close them, and that can
+ * wait for as long as their sender likes. */
+bool ep_wire_brings_fds(int socket);
 
 /* A packet's struct with its head filled in: ep_wire_make(EP_WIRE_PING, sizeof ping). */
 static inline struct ep_wire_head ep_wire_make(enum ep_wire_kind kind, size_t size)

@@ -21,6 +21,8 @@ libsupervisor_la_SOURCES = \
 	%D%/clients.c \
 	%D%/clients.h \
 	%D%/clock.h \
+	%D%/closer.c \
+	%D%/closer.h \
 	%D%/configuration.c \
 	%D%/configuration.h \
 	%D%/configuration_compare.c \

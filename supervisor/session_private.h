@@ -13,6 +13,7 @@
 #include "apilib/wire.h"
 
 struct client;
+struct closer;
 struct epochd;
 struct service;
 struct session;
@@ -47,6 +48,7 @@ struct session {
 struct sessions {
 	struct epochd *epochd;
 	char *path;
+	struct closer *closer;            /* closes their sockets */
 	ev_io listener;
 	ev_timer late;                    /* HELLO or ATTACH was to come */
 	ev_timer crowded;                 /* listens again */

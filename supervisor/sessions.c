@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "supervisor/app_private.h"
+#include "supervisor/closer.h"
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
 #include "supervisor/log.h"
@@ -59,19 +60,6 @@ static void remove_from(struct session **list, struct session ***end, struct ses
 static struct session **next_news(struct session *session) { return &session->next_news; }
 static struct session **next_joining(struct session *session) { return &session->next_joining; }
 
-/* A socket that is closed with something unread in it resets the other side, which then may not hear what it
- * was told last. After the shutdown nothing more comes in, so this ends. */
-static void close_heard(int fd)
-{
-	ssize_t n;
-
-	shutdown(fd, SHUT_RDWR);
-	do
-		n = recv(fd, NULL, 0, MSG_DONTWAIT | MSG_TRUNC);
-	while (n > 0 || (n < 0 && errno == EINTR));
-	close(fd);
-}
-
 void session_end(struct session *session)
 {
 	struct sessions *sessions = session->sessions;
@@ -89,7 +77,7 @@ void session_end(struct session *session)
 		service->attaching = NULL;
 	list_remove(session);
 	ev_io_stop(sessions->epochd->loop, &session->io);
-	close_heard(session->io.fd);
+	closer_close(sessions->closer, session->io.fd);
 	free(session);
 }
 
@@ -216,8 +204,14 @@ static bool read_one(struct session *session, bool *more)
 	union ep_wire_packet packet;
 	int fds[EP_WIRE_FDS_MAX];
 	unsigned count;
-	int r = ep_wire_receive(session->io.fd, &packet, fds, &count, 0);
+	int r;
 
+	/* Not taken out: whoever has them must close them (closer.h). */
+	if (ep_wire_brings_fds(session->io.fd)) {
+		session_malformed(session, "it sends descriptors, which nobody asked for");
+		return false;
+	}
+	r = ep_wire_receive(session->io.fd, &packet, fds, &count, 0);
 	*more = r == 1;
 	if (r == -EAGAIN)
 		return true;
@@ -412,8 +406,10 @@ int sessions_new(struct sessions **out, struct epochd *epochd, const char *path)
 	sessions->all.next = sessions->all.before = &sessions->all;
 	sessions->news_end = &sessions->news;
 	sessions->path = strdup(path);
-	fd = sessions->path ? listen_at(path, epochd->config->api_mode) : -ENOMEM;
+	fd = sessions->path && closer_new(&sessions->closer) == 0 ?
+		     listen_at(path, epochd->config->api_mode) : -ENOMEM;
 	if (fd < 0) {
+		closer_free(sessions->closer);
 		free(sessions->path);
 		free(sessions);
 		return log_error(fd, "api %s: cannot listen", path);
@@ -444,6 +440,7 @@ void sessions_free(struct sessions *sessions)
 	ev_timer_stop(loop, &sessions->tell);
 	close(sessions->listener.fd);
 	unlink(sessions->path);
+	closer_free(sessions->closer);
 	free(sessions->path);
 	free(sessions);
 }
