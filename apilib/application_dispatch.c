@@ -16,6 +16,7 @@ enum {
 	BUDGET = 32,            /* messages of one client in a turn */
 	LINGER = 1024,          /* looks that found nothing, before a client is armed; by all together */
 	LOOK_OUTSIDE_EVERY = 64,   /* turns in which there was something to do */
+	BELL_READS = 64,        /* more than a pipe of the usual size holds; whoever fills it holds nobody up */
 };
 
 void app_activate(struct epochd_app *app, struct member *member)
@@ -114,17 +115,18 @@ static void read_bell(struct epochd_app *app)
 {
 	uint32_t index[EP_BELL_BATCH];
 	size_t found, sum = 0;
-	bool more, odd = false;
+	bool more = true, odd = false;
 
-	do {
+	for (int reads = 0; more && reads < BELL_READS; reads++) {
 		more = ep_bell_drain_indices(app->bell, index, &found, &odd);
 		sum += found;
 		for (size_t i = 0; i < found; i++)
 			if (index[i] < app->room && app->members[index[i]] &&
 			    !app->members[index[i]]->broken)
 				app_activate(app, app->members[index[i]]);
-	} while (more && sum < EP_INDEX_MAX);
-	if (odd || sum >= EP_BELL_FULL_PERHAPS)
+	}
+	/* Also where it was not emptied: who finds it full meanwhile is looked at now, or when the rest is read. */
+	if (odd || more || sum >= EP_BELL_FULL_PERHAPS)
 		look_at_all(app);
 }
 
