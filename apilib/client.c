@@ -208,9 +208,15 @@ static int channel_error(struct epochd_client *client, int r)
 	return r;
 }
 
+/* While it is owed, whoever waits for the client's fd is told when there is room again. */
 static void ring_application(struct epochd_client *client)
 {
-	client->ring_owed = !ep_bell_ring_index(client->link.ring, ep_handle_index(client->link.handle));
+	bool owed = !ep_bell_ring_index(client->link.ring, ep_handle_index(client->link.handle));
+	struct epoll_event event = { .events = EPOLLOUT };
+
+	if (owed != client->ring_owed)
+		epoll_ctl(client->poll, owed ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, client->link.ring, &event);
+	client->ring_owed = owed;
 }
 
 /* ---- sending ---- */
