@@ -131,18 +131,18 @@ static int make_scratch(struct epochd_app *app, const struct ep_geometry *geomet
 	return 0;
 }
 
+/* *why is given the reason of -EBADMSG. */
 static int open_member(struct member **out, struct epochd_app *app, const struct ep_wire_joined *joined,
-		       int fds[static EP_WIRE_FDS_MAX])
+		       int fds[static EP_WIRE_FDS_MAX], const char **why)
 {
 	CLEANUP(free_memberp) struct member *member = calloc(1, sizeof *member);
 	struct ep_fencing fencing = { &app->view.page->fence, app->epoch };
-	const char *why;
 	int r;
 
 	if (!member)
 		return -ENOMEM;
 	member->ring = ep_steal_fd(&fds[EP_JOINED_RING]);
-	r = ep_channel_map(&member->channel, fds[EP_JOINED_CHANNEL], &why);
+	r = ep_channel_map(&member->channel, fds[EP_JOINED_CHANNEL], why);
 	if (r == 0)
 		r = make_scratch(app, &member->channel.geometry);
 	if (r == 0)
@@ -162,6 +162,7 @@ static int on_joined(struct epochd_app *app, const struct ep_wire_joined *joined
 {
 	uint32_t index = ep_handle_index(joined->handle);
 	struct member *member = NULL;
+	const char *why = NULL;
 	int r;
 
 	EP_FAULT(joined_read);
@@ -172,9 +173,10 @@ static int on_joined(struct epochd_app *app, const struct ep_wire_joined *joined
 		return -EPROTO;
 	r = make_room(app, index);
 	if (r == 0)
-		r = open_member(&member, app, joined, fds);
-	if (r < 0) {
-		say_broken(app, joined->handle, "the application has no room for it");
+		r = open_member(&member, app, joined, fds, &why);
+	if (r < 0) {   /* it may have written there already */
+		say_broken(app, joined->handle,
+			   r == -EBADMSG ? why : "the application has no room for it");
 		return 0;
 	}
 	app->members[index] = member;
