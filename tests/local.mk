@@ -108,6 +108,14 @@ tests_torture_drive_LDADD = libep.la
 tests_torture_peer_SOURCES = tests/torture/peer.c tests/torture/torture.h
 tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
+# The one that hostile.sh lets loose knows the library's inside; the other one does not.
+check_PROGRAMS += tests/lib/honest tests/lib/hostile
+tests_lib_honest_SOURCES = tests/lib/honest.c tests/lib/api_messages.h
+tests_lib_honest_LDADD = libepochd.la
+tests_lib_hostile_SOURCES = tests/lib/hostile.c tests/lib/hostile.h tests/lib/hostile_channel.c \
+	tests/lib/hostile_session.c tests/lib/api_messages.h
+tests_lib_hostile_LDADD = libep.la -lpthread
+
 integration_tests = \
 	tests/integration/adopt.sh \
 	tests/integration/api.sh \
@@ -128,6 +136,7 @@ integration_tests = \
 	tests/integration/groups.sh \
 	tests/integration/group_restart.sh \
 	tests/integration/health.sh \
+	tests/integration/hostile.sh \
 	tests/integration/intensity.sh \
 	tests/integration/lost.sh \
 	tests/integration/manuals.sh \
