@@ -198,6 +198,13 @@ static enum foe_end await_end(struct foe_run *run, struct foe *foe)
 	return end;
 }
 
+void foe_ended(struct foe_run *run, uint64_t handle, enum foe_end end)
+{
+	run->ended[end]++;
+	if (handle)
+		printf("0x%016llx %s: %s\n", (unsigned long long)handle, acting, end_names[end]);
+}
+
 static bool is_at_its_end(struct foe *foe)
 {
 	struct pollfd session = { .fd = foe->session };
@@ -240,8 +247,8 @@ static void perform(struct foe_run *run, const struct foe_act *act)
 	act->act(run, &foe);
 	if ((act->end != FOE_STAYS && act->end != FOE_ANY) || is_at_its_end(&foe))
 		end = await_end(run, &foe);
-	foe_expect(end == act->end || act->end == FOE_ANY, "it %s", end_names[end]);
-	run->ended[end]++;
+	foe_expect(end == act->end || (act->end == FOE_ANY && end != FOE_SENT_AWAY), "it %s", end_names[end]);
+	foe_ended(run, foe.handle, end);
 	leave(run, &foe);
 }
 

@@ -20,7 +20,7 @@ enum foe_end {
 	FOE_SENT_AWAY,   /* FENCED, with a reason, and the end of the session */
 	FOE_REFUSED,     /* REFUSED, with a reason, and the end */
 	FOE_ENDED,       /* the end of the session, without a word */
-	FOE_ANY,         /* one of these */
+	FOE_ANY,         /* one of these, but not sent away: who is, is counted */
 	FOE_ENDS,
 };
 
@@ -66,6 +66,8 @@ int foe_hear(struct foe_run *run, struct foe *foe, union ep_wire_packet *packet)
 void foe_hello(struct foe *foe);
 void foe_await_offer(struct foe_run *run, struct foe *foe);
 void foe_say_join(struct foe *foe, uint32_t epoch, const struct ep_geometry *wanted);
+/* Said on stdout, for the script to compare with the log. handle: 0: none */
+void foe_ended(struct foe_run *run, uint64_t handle, enum foe_end end);
 /* Until the honest client has got on by some calls: it is not starved. keep: done over and over meanwhile. */
 void foe_while_served(struct foe_run *run, struct foe *foe, void (*keep)(struct foe_run *, struct foe *));
 #endif
