@@ -99,10 +99,38 @@ static void take_back(const struct ep_channel *channel, enum ep_direction direct
 			collect(&lane, class, (uint32_t)i, settle, counts);
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* I6: lines that all name one buffer are not more than that. */
+static void add_bounded(const struct ep_geometry *geometry, struct ep_reclaimed *counts,
+			const struct ep_reclaimed *more)
+{
+	uint64_t buffers = 0, bytes = 0, sent, sent_bytes;
+
+	for (uint32_t i = 0; i < geometry->classes; i++) {
+		buffers += geometry->class[i].count;
+		bytes += (uint64_t)geometry->class[i].count * geometry->class[i].size;
+	}
+	sent = least(more->buffers, buffers);
+	sent_bytes = least(more->buffer_bytes, bytes);
+	counts->messages += more->messages;
+	counts->bytes += least(more->bytes, bytes + (uint64_t)geometry->ring * EP_INLINE);
+	counts->buffers += sent;
+	counts->buffer_bytes += sent_bytes;
+	counts->collected += least(more->collected, buffers - sent);
+	counts->collected_bytes += least(more->collected_bytes, bytes - sent_bytes);
+}
+
 void ep_channel_reclaim(const struct ep_channel *channel, enum ep_direction direction,
 			struct ep_reclaimed *counts)
 {
-	take_back(channel, direction, true, counts);
+	struct ep_reclaimed all = { 0 };
+
+	take_back(channel, direction, true, &all);
+	add_bounded(&channel->geometry, counts, &all);
 }
 
 void ep_channel_count(const struct ep_channel *channel, enum ep_direction direction,
@@ -112,12 +140,7 @@ void ep_channel_count(const struct ep_channel *channel, enum ep_direction direct
 
 	take_back(channel, direction, false, &all);
 	/* Those in lines were seen twice. */
-	all.collected -= all.buffers < all.collected ? all.buffers : all.collected;
-	all.collected_bytes -= all.buffer_bytes < all.collected_bytes ? all.buffer_bytes : all.collected_bytes;
-	counts->messages += all.messages;
-	counts->bytes += all.bytes;
-	counts->buffers += all.buffers;
-	counts->buffer_bytes += all.buffer_bytes;
-	counts->collected += all.collected;
-	counts->collected_bytes += all.collected_bytes;
+	all.collected -= least(all.buffers, all.collected);
+	all.collected_bytes -= least(all.buffer_bytes, all.collected_bytes);
+	add_bounded(&channel->geometry, counts, &all);
 }
