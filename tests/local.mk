@@ -29,6 +29,7 @@ unit_tests = \
 	tests/unit/check_fence \
 	tests/unit/check_handle \
 	tests/unit/check_history \
+	tests/unit/check_hostile \
 	tests/unit/check_identity \
 	tests/unit/check_ledger \
 	tests/unit/check_leftovers \
@@ -61,6 +62,7 @@ tests_unit_check_control_LDADD = $(LDADD) $(CURL_LIBS)
 tests_unit_check_ctl_explain_LDADD = libctl.la $(LDADD)
 tests_unit_check_ctl_offline_LDADD = libctl.la $(LDADD)
 tests_unit_check_ctl_text_LDADD = libctl.la $(LDADD)
+tests_unit_check_hostile_SOURCES = tests/unit/check_hostile.c tests/fuzz/guarded.h
 tests_unit_check_report_SOURCES = tests/unit/check_report.c tests/unit/fake_configuration.c
 # Linked with the faults of a disk, so that it needs no preloading.
 tests_unit_check_store_SOURCES = tests/lib/slowsync.c tests/unit/check_store.c
@@ -116,6 +118,39 @@ tests_lib_hostile_SOURCES = tests/lib/hostile.c tests/lib/hostile.h tests/lib/ho
 	tests/lib/hostile_session.c tests/lib/api_messages.h
 tests_lib_hostile_LDADD = libep.la -lpthread
 
+# What a peer may say and write, made up: the fuzz targets run over inputs of their own making here, and with
+# libFuzzer for EPOCHD_TEST_SECONDS each by `make fuzz`.
+fuzz_replays = tests/fuzz/replay_channel tests/fuzz/replay_wire
+check_PROGRAMS += $(fuzz_replays)
+tests_fuzz_replay_channel_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_channel.c tests/fuzz/bytes.h \
+	tests/fuzz/guarded.h
+tests_fuzz_replay_wire_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_wire.c tests/fuzz/bytes.h
+
+# By clang, whatever the rest was built with, and all of it instrumented; the rest of the supervisor is faked.
+FUZZ_CC = clang
+fuzz_flags = -std=gnu11 -g -O1 -fsanitize=fuzzer,address $(DEFS) $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
+fuzz_supervisor = clients closer control_access identity kernel ledger log printable service \
+	session_app session_client sessions
+fuzz_built = tests/fuzz/fuzz_channel tests/fuzz/fuzz_wire
+CLEANFILES += $(fuzz_built)
+.PHONY: fuzz clean-fuzz
+fuzz: config.h
+	@mkdir -p tests/fuzz/corpus_channel tests/fuzz/corpus_wire
+	@sources=; for file in $(libep_la_SOURCES); do \
+		case $$file in *.c) sources="$$sources $(srcdir)/$$file";; esac; done; \
+	supervisor=; for name in $(fuzz_supervisor); do supervisor="$$supervisor $(srcdir)/supervisor/$$name.c"; done; \
+	set -ex; \
+	$(FUZZ_CC) $(fuzz_flags) -o tests/fuzz/fuzz_channel $(srcdir)/tests/fuzz/fuzz_channel.c $$sources -lpthread; \
+	$(FUZZ_CC) $(fuzz_flags) -o tests/fuzz/fuzz_wire $(srcdir)/tests/fuzz/fuzz_wire.c $$supervisor $$sources \
+		$(JANSSON_LIBS) $(EV_LIBS) -lpthread; \
+	for name in channel wire; do \
+		tests/fuzz/fuzz_$$name -max_total_time=$${EPOCHD_TEST_SECONDS:-60} \
+			-artifact_prefix=tests/fuzz/$$name- tests/fuzz/corpus_$$name; \
+	done
+clean-local: clean-fuzz
+clean-fuzz:
+	-rm -rf tests/fuzz/corpus_channel tests/fuzz/corpus_wire
+
 integration_tests = \
 	tests/integration/adopt.sh \
 	tests/integration/api.sh \
@@ -169,7 +204,7 @@ integration_tests = \
 	tests/integration/users.sh \
 	tests/integration/watchdog.sh
 
-TESTS += $(unit_tests) $(integration_tests) %D%/headers.sh
+TESTS += $(unit_tests) $(fuzz_replays) $(integration_tests) %D%/headers.sh
 EXTRA_DIST += \
 	$(integration_tests) \
 	%D%/headers.sh \
