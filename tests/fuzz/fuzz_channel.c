@@ -171,19 +171,20 @@ static void poke(struct bytes *bytes)
 /* Near to what is expected there. */
 static void poke_line(struct lane *lane, struct bytes *bytes)
 {
-	uint8_t near = bytes_u8(bytes);
-	uint64_t position = lane->consumer.next + (near < 192 ? near % 4 - 1 : near % 16);
+	uint8_t near = bytes_u8(bytes), state = bytes_u8(bytes), kind = bytes_u8(bytes), place = bytes_u8(bytes);
+	uint64_t position = lane->consumer.next + (near < 192 ? 0 : near % 16 - 1);
 	struct ep_line *line = &lane->consumer.lane.lines[position & lane->consumer.lane.mask];
 
-	bytes_take(bytes, &line->content, sizeof line->content);
-	line->content.kind &= 3;
-	line->content.size &= 0x1ff;
-	if (line->content.kind == EP_KIND_BUFFER) {
-		line->content.buffer.class &= 0x80000003;
-		line->content.buffer.index &= 0x80000007;
-		line->content.buffer.generation &= 7;
-	}
-	atomic_store(&line->word, ep_line_word(position, bytes_u8(bytes) & 3));
+	line->content.id = kind;
+	line->content.kind = kind < 240 ? kind & 1 : kind;
+	line->content.size = bytes_u8(bytes) * 2u;
+	if (line->content.kind == EP_KIND_BUFFER)
+		line->content.buffer = (struct ep_buffer){
+			.class = place & 3, .index = place >> 2 & 7, .generation = place >> 5,
+		};
+	if (place == UINT8_MAX)
+		bytes_take(bytes, &line->content, sizeof line->content);
+	atomic_store(&line->word, ep_line_word(position, state < 192 ? EP_LINE_SENT : state & 3));
 }
 
 static void poke_word(struct lane *lane, struct bytes *bytes)
