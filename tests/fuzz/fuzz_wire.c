@@ -153,16 +153,17 @@ static void say(int peer, const void *bytes, size_t size, unsigned fd_count)
 {
 	const int fds[EP_WIRE_FDS_MAX] = { 0, 0, 0, 0 };
 	union { char bytes[CMSG_SPACE(sizeof fds)]; struct cmsghdr align; } control = { .bytes = { 0 } };
-	struct iovec part = { (void *)(uintptr_t)bytes, size };
+	struct iovec part = { .iov_len = size };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 
+	memcpy(&part.iov_base, &bytes, sizeof bytes);   /* which is only read */
 	if (fd_count) {
 		message.msg_control = control.bytes;
 		message.msg_controllen = CMSG_SPACE(fd_count * sizeof fds[0]);
-		CMSG_FIRSTHDR(&message)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&message)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&message)->cmsg_len = CMSG_LEN(fd_count * sizeof fds[0]);
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), fds, fd_count * sizeof fds[0]);
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(fd_count * sizeof fds[0]);
+		memcpy(CMSG_DATA(&control.align), fds, fd_count * sizeof fds[0]);
 	}
 	(void)!sendmsg(peer, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }

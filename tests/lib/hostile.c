@@ -80,16 +80,17 @@ void foe_connect(struct foe_run *run, struct foe *foe)
 void foe_say(struct foe *foe, const void *bytes, size_t size, const int *fds, unsigned count)
 {
 	union { char bytes[CMSG_SPACE(253 * sizeof(int))]; struct cmsghdr align; } control = { .bytes = { 0 } };
-	struct iovec part = { (void *)(uintptr_t)bytes, size };
+	struct iovec part = { .iov_len = size };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
 
+	memcpy(&part.iov_base, &bytes, sizeof bytes);   /* which is only read */
 	if (count) {
 		message.msg_control = control.bytes;
 		message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-		CMSG_FIRSTHDR(&message)->cmsg_level = SOL_SOCKET;
-		CMSG_FIRSTHDR(&message)->cmsg_type = SCM_RIGHTS;
-		CMSG_FIRSTHDR(&message)->cmsg_len = CMSG_LEN(count * sizeof(int));
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), fds, count * sizeof(int));
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(count * sizeof(int));
+		memcpy(CMSG_DATA(&control.align), fds, count * sizeof(int));
 	}
 	/* It may be full, or at its end already: what became of it is looked at later. */
 	if (sendmsg(foe->session, &message, MSG_NOSIGNAL) < 0)
