@@ -448,6 +448,11 @@ struct client *clients_find(const struct clients *clients, uint64_t handle)
 	return client && client->handle == handle ? client : NULL;
 }
 
+bool clients_has_ended(const struct clients *clients, const struct client *client)
+{
+	return ep_handle_epoch(client->handle) <= clients->ended_epoch;
+}
+
 void clients_end(struct clients *clients, struct client *client, bool reaped)
 {
 	if (!client->session)
@@ -456,7 +461,7 @@ void clients_end(struct clients *clients, struct client *client, bool reaped)
 	atomic_store_explicit(&slot_of(clients, client)->handle, 0, memory_order_release);
 	client->session = NULL;
 	client->reaped = reaped;
-	if (ep_handle_epoch(client->handle) > clients->ended_epoch)
+	if (!clients_has_ended(clients, client))
 		clients->connected--;
 }
 

@@ -66,6 +66,7 @@ struct client *clients_find(const struct clients *clients, uint64_t handle);   /
 
 /* Its session is at an end: its handle is good no more. The channel is still owed. */
 void clients_end(struct clients *clients, struct client *client, bool reaped);
+bool clients_has_ended(const struct clients *clients, const struct client *client);   /* with its epoch */
 /* What the application says was left. Bounded by what the channel can hold; frees it. */
 void clients_drained(struct clients *clients, struct client *client, const struct ep_reclaimed *counts);
 /* Looks itself: the application does not answer (any more). Frees it. */

@@ -339,14 +339,14 @@ void sessions_fence_moved(struct sessions *sessions, struct app *app)
 
 void sessions_forget(struct sessions *sessions, struct app *app)
 {
-	struct session *session = sessions->all.next, *next;
+	struct session *session, *next;
 
 	if (!app->service)
 		return;
 	sessions_fence_moved(sessions, app);
 	while (clients_go_on(app->service->clients, tell_fenced, app->service))
-		;
-	for (; session != &sessions->all; session = next) {
+		;   /* ends the sessions of those who are gone */
+	for (session = sessions->all.next; session != &sessions->all; session = next) {
 		next = session->next;
 		if (session->service == app->service)
 			session_end(session);

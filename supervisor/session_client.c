@@ -278,10 +278,13 @@ static bool on_join(struct session *session, const struct ep_wire_join *wire)
 	const char *why;
 	int r;
 
-	if (session->role != SESSION_CLIENT || session->client || session->joins) {
+	if (session->role != SESSION_CLIENT) {
 		session_malformed(session, "it joins out of turn");
 		return false;
 	}
+	/* It may have been offered an epoch twice before it answered, and answers both. */
+	if (session->client || session->joins)
+		return true;
 	if (!service_serves(service) || wire->epoch != clients_epoch(service->clients)) {
 		session_has_news(session, NEWS_WAIT);   /* or OFFER, if that is what there is by then */
 		return true;
@@ -362,8 +365,8 @@ void client_leave(struct session *session, uint32_t why)
 	session->client = NULL;
 	client->why = why;
 	clients_end(service->clients, client, why == EP_GONE_DEAD);
-	if (ep_handle_epoch(client->handle) != clients_epoch(service->clients))
-		return;   /* of an epoch that has ended: reclaimed with the others */
+	if (clients_has_ended(service->clients, client))
+		return;   /* reclaimed with the others of its epoch */
 	clients_leave(service->clients, client);
 	service_tell_gone(service);
 }

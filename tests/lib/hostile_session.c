@@ -373,7 +373,7 @@ const struct foe_act foe_session_acts[] = {
 	{ "attaches", attaches, FOE_REFUSED, false },
 	{ "hello_twice", hello_twice, FOE_ENDED, false },
 	{ "join_first", join_first, FOE_ENDED, false },
-	{ "join_twice", join_twice, FOE_ENDED, false },
+	{ "join_twice", join_twice, FOE_STAYS, false },
 	{ "wrong_epochs", wrong_epochs, FOE_STAYS, false },
 	{ "flood_of_joins", flood_of_joins, FOE_STAYS, false },
 	{ "wants_nonsense", wants_nonsense, FOE_REFUSED, false },
