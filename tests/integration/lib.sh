@@ -46,8 +46,10 @@ say()
 }
 
 # fail TEXT: the test is over, red; the trap shows what the supervisor wrote.
+failed=
 fail()
 {
+	failed=$*
 	say "FAILED: $*"
 	exit 1
 }
@@ -313,6 +315,7 @@ finish()
 	if [ "$status" != 0 ] && [ "$status" != 77 ]; then
 		say "status $status; the supervisor wrote:"
 		tail -n 200 "$log" >&2
+		[ -z "$failed" ] || say "FAILED: $failed"   # again, where the end of a log shows it
 	fi
 	rm -rf "$dir" "/dev/shm/epochd-$(id -u)-$instance"*
 	exit "$status"

@@ -17,7 +17,7 @@ application "torture" {
 END
 start_epochd
 registry=$segments/epochd-$(id -u)-$instance/torture
-"$torture/drive" "$dir" "$registry" "$pid" "$torture/peer" ||
-	fail "status $?"
+"$torture/drive" "$dir" "$registry" "$pid" "$torture/peer" 2>"$dir/why" ||
+	fail "status $?: $(cat "$dir/why")"
 expect_stat torture .clients.connected 0
 expect_stat torture .reclaimed.channels_lost 0

@@ -164,7 +164,7 @@ int main(void)
 	epochd_on_joined(app, on_joined, NULL);
 	epochd_on_gone(app, on_gone, first);
 	epochd_on_gone(app, on_gone, second);
-	signal(SIGTERM, on_signal);
+	signal(SIGTERM, on_signal);   /* NOLINT(bugprone-signal-handler): epochd_stop() may */
 	r = epochd_run(app);
 	epochd_detach(app);
 	return r < 0;

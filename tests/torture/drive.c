@@ -260,13 +260,33 @@ static void check_totals(void)
 			     (unsigned long long)each[i].should);
 }
 
+/* What is_settled() waits for. */
+static void say_what_is_missing(void)
+{
+	int joined = 0;
+
+	fprintf(stderr, "fence %#llx, application %d\n", (unsigned long long)fence_now(),
+		(int)atomic_load(&control->app_pid));
+	for (size_t i = 0; i < known_count; i++) {
+		joined += !known[i].counted && is_live(&known[i]);
+		if (!known[i].counted && !is_live(&known[i]))
+			fprintf(stderr, "%#llx, of process %d, is not counted\n",
+				(unsigned long long)known[i].handle, (int)known[i].pid);
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		fprintf(stderr, "client %d is process %d\n", i, (int)client[i]);
+	fprintf(stderr, "%d are joined\n", joined);
+}
+
 static void settle(void)
 {
 	double end = now() + 120;
 
 	while (!is_settled()) {
-		if (now() > end)
-			fail("it does not settle: fence %#llx", (unsigned long long)fence_now());
+		if (now() > end) {
+			say_what_is_missing();
+			fail("it does not settle");
+		}
 		rest();
 	}
 	check_handles();
@@ -326,6 +346,18 @@ static void await_step(int peer, double patience)
 		rest();
 }
 
+/* A step that was passed is no longer armed a little before its process is dead. */
+static void await_death(int peer)
+{
+	struct pollfd gone = { .events = POLLIN };
+
+	gone.fd = pidfd_open(atomic_load(&control->plan[peer].pid), 0);
+	if (gone.fd >= 0) {
+		poll(&gone, 1, -1);
+		close(gone.fd);
+	}
+}
+
 static void torture_client(int number, unsigned fault)
 {
 	if (points[fault].when == WHEN_ATTACH) {
@@ -377,7 +409,8 @@ static void torture_app(unsigned fault)
 		begin_client(number);
 	}
 	await_step(APP, 10);
-	disarm(APP);
+	if (atomic_exchange(&control->plan[APP].armed, 0) == 0)
+		await_death(APP);
 	if (points[fault].when != WHEN_ATTACH)
 		kill_app(fd);
 	while (ep_fence_epoch(fence_now()) == epoch)
@@ -392,10 +425,8 @@ static void outlive(int number, unsigned fault)
 
 	arm(number, fault, 1 + (int)any(20), true);
 	await_step(number, 10);
-	if (atomic_load(&control->plan[number].armed)) {
-		disarm(number);
+	if (atomic_exchange(&control->plan[number].armed, 0))
 		return;
-	}
 	waitid(P_PID, (id_t)client[number], &info, WSTOPPED);
 	kill_app(open_app());
 	while (ep_fence_epoch(fence_now()) == epoch)

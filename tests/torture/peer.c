@@ -46,8 +46,10 @@ void ep_fault_passed(enum ep_fault fault)
 	if (!atomic_load(&plan->armed) || atomic_load(&plan->fault) != fault ||
 	    atomic_fetch_sub(&plan->left, 1) != 1)
 		return;
+	atomic_store(&plan->pid, getpid());
+	if (!atomic_exchange(&plan->armed, 0))
+		return;   /* the driver gave up */
 	atomic_fetch_add(&control->killed[plan == &control->plan[APP]][fault], 1);
-	atomic_store(&plan->armed, 0);
 	kill(getpid(), atomic_load(&plan->stops) ? SIGSTOP : SIGKILL);
 }
 
@@ -186,27 +188,29 @@ static int try_to_send(struct epochd_client *client)
 	r = epochd_send(client, any(2) ? work_id : hold_id, number, memory, size);
 	if (r == 0)
 		atomic_store(&own->sent, number + 1);
-	else if (memory != bytes && r == -EAGAIN)
-		epochd_free(client, memory);
+	else if (memory != bytes && r == -EAGAIN && epochd_free(client, memory) == -ESTALE)
+		r = -ESTALE;   /* not to be overheard: the next call would join, and be it a send */
 	return r;
 }
 
-static void release_one(struct epochd_client *client)
+static int release_one(struct epochd_client *client)
 {
 	unsigned which = any((unsigned)held_count);
+	bool of_now = held[which].handle == epochd_client_handle(client);
 	int r = epochd_release(client, &held[which]);
 
 	if (r < 0 && r != -ESTALE)
 		wrong("release: %s", strerrorname_np(-r));
 	held[which] = held[--held_count];   /* what it points to is not looked at any more */
+	return of_now ? r : 0;
 }
 
 static int try_to_receive(struct epochd_client *client, int64_t timeout)
 {
-	int r;
+	int r = held_count == HELD ? release_one(client) : 0;
 
-	if (held_count == HELD)
-		release_one(client);
+	if (r < 0)
+		return r;
 	r = epochd_receive(client, &held[held_count], timeout);
 	if (r < 0)
 		return r;
@@ -232,15 +236,14 @@ static int step(struct epochd_client *client)
 static int join_next(struct epochd_client *client, unsigned number, bool by_hand)
 {
 	uint64_t before = epochd_client_handle(client);
-	int r = 0;
+	int r;
 
 	if (by_hand)
 		return epochd_reconnect(client, 60000000000);
-	while (epochd_client_handle(client) == before && !atomic_load(&control->quit[number])) {
+	do   /* what was joined may have ended again in the same call */
 		r = try_to_receive(client, 10000000);
-		if (r < 0 && r != -ESTALE && r != -EAGAIN && r != -ETIMEDOUT)
-			break;
-	}
+	while ((r == -ESTALE || r == -EAGAIN || r == -ETIMEDOUT || r == 0) &&
+	       (r == -ESTALE || epochd_client_handle(client) == before) && !atomic_load(&control->quit[number]));
 	return r;
 }
 
@@ -345,7 +348,7 @@ static int run_app(void)
 	epochd_handle(served, work_id, on_work, NULL);
 	epochd_handle(served, hold_id, on_work, NULL);
 	epochd_on_joined(served, on_joined, NULL);
-	signal(SIGTERM, on_signal);
+	signal(SIGTERM, on_signal);   /* NOLINT(bugprone-signal-handler): epochd_stop() may */
 	r = epochd_run(served);
 	if (r < 0 && r != -ESTALE)
 		wrong("run: %s", strerrorname_np(-r));

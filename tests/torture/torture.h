@@ -19,6 +19,7 @@ struct plan {
 	_Atomic uint32_t armed, stops;
 	_Atomic uint32_t fault;
 	_Atomic int32_t left;
+	_Atomic int32_t pid;   /* who passed it, from before it is not armed any more */
 };
 
 /* What one side did with one channel, as far as it lived to write that down. */
