@@ -16,6 +16,7 @@ enum {
 	BUDGET = 32,            /* messages of one client in a turn */
 	LINGER = 1024,          /* looks that found nothing, before a client is armed; by all together */
 	LOOK_OUTSIDE_EVERY = 64,   /* turns in which there was something to do */
+	SPINS_BUSY = 32,        /* of EP_SPINS_A_LOOK, between two looks outside: some 50 us */
 	BELL_READS = 64,        /* more than a pipe of the usual size holds; whoever fills it holds nobody up */
 };
 
@@ -48,26 +49,42 @@ void app_deactivate(struct epochd_app *app, struct member *member)
 static const void *payload_of(struct epochd_app *app, const struct ep_received *received, uint32_t type)
 {
 	if (!received->is_buffer)
-		return received->bytes;
+		return received->content.bytes;
 	if (app->types.type[type].flags & EPOCHD_IN_PLACE)
 		return received->in_place;
-	memcpy(app->scratch, received->in_place, received->size);
+	memcpy(app->scratch, received->in_place, received->content.size);
 	return app->scratch;
 }
 
-static void handle(struct epochd_app *app, struct member *member, const struct ep_received *received)
+static void handle(struct epochd_app *app, struct member *member, const struct ep_received *received, uint32_t type)
 {
-	uint32_t type = (uint32_t)received->id - 1;
-	struct epochd_message message = { .handle = member->peer.handle, .context = received->context,
-					  .size = received->size, .type = type };
+	struct epochd_message message;
 
-	app->counts.received++;
 	if (!app->handlers[type].fn) {
 		app->counts.unhandled++;
 		return;
 	}
+	message.handle = member->peer.handle;
+	message.context = received->content.context;
+	message.size = received->content.size;
+	message.type = type;
 	message.payload = payload_of(app, received, type);
 	app->handlers[type].fn(app, &message, app->handlers[type].user);
+}
+
+static void handle_any(struct epochd_app *app, struct member *member, const struct ep_received *received)
+{
+	uint32_t type = received->content.id - 1u;
+
+	app->counts.received++;
+	if (type >= app->types.count) {
+		app->counts.unhandled++;
+	} else if (ep_types_fit(&app->types, type, received->content.size)) {
+		handle(app, member, received, type);
+	} else {
+		member->consumer.closed = -EPROTO;
+		member->consumer.why = "a message is not as large as its type";
+	}
 }
 
 /* Messages handled, up to `most`. The member is there afterwards. */
@@ -77,20 +94,10 @@ static int serve(struct epochd_app *app, struct member *member, int most)
 	int n = 0, r = 0;
 
 	while (n < most && (r = ep_receive(&member->consumer, &received)) > 0) {
-		bool known = received.id > 0 && received.id <= app->types.count;
-
 		n++;
-		if (known && ep_types_fit(&app->types, (uint32_t)received.id - 1u, received.size))
-			handle(app, member, &received);
+		handle_any(app, member, &received);
 		if (received.is_buffer)
-			ep_release(&member->consumer, &received.buffer);
-		if (known && !ep_types_fit(&app->types, (uint32_t)received.id - 1u, received.size)) {
-			member->consumer.closed = -EPROTO;
-			member->consumer.why = "a message is not as large as its type";
-		} else if (!known) {
-			app->counts.received++;
-			app->counts.unhandled++;
-		}
+			ep_release(&member->consumer, &received.content.buffer);
 	}
 	if (r == -EPROTO)
 		app_break(app, member, member->consumer.why);
@@ -281,33 +288,47 @@ static bool is_stopped(const struct epochd_app *app)
 	return atomic_load_explicit(&app->stopped, memory_order_relaxed);
 }
 
-/* Turns, as long as they are worth it: what was handled. */
-static int spin(struct epochd_app *app, int64_t began)
+static bool has_next(const struct epochd_app *app)
 {
-	do {
-		for (int i = 0; i < EP_SPINS_A_LOOK; i++) {
-			int n = turn(app);
+	const struct member *member = app->active.next;
 
-			if (n)
-				return n;
-			ep_relax();
-		}
-		if (app_is_fenced(app) || is_stopped(app))
-			return 0;
-	} while (ep_now() - began < EP_SPIN_NS);
-	return 0;
+	while (member != &app->active && !ep_has_next(&member->consumer))
+		member = member->next;
+	return member != &app->active;
+}
+
+/* Polls with nothing but loads, then a turn: what was handled. */
+static int spin(struct epochd_app *app)
+{
+	for (int i = 0; i < EP_SPINS_A_LOOK && !has_next(app); i++)
+		ep_relax();
+	return turn(app);
+}
+
+/* Never sleeps, and asks no clock: that would be a third of the way of a message. */
+static int poll_for_more(struct epochd_app *app)
+{
+	const struct timespec at_once = { 0 };
+
+	for (int i = 0; i < SPINS_BUSY && !app_is_fenced(app) && !is_stopped(app); i++) {
+		int n = spin(app);
+
+		if (n)
+			return n;
+	}
+	return look_outside(app, &at_once);
 }
 
 /* Nothing was there: polls, then sleeps. */
 static int wait_for_more(struct epochd_app *app)
 {
-	const struct timespec at_once = { 0 };
 	int64_t began = ep_now();
-	int r = ep_wait_spins(&app->wait) ? spin(app, began) : 0;
+	int r = 0;
 
-	if (r == 0 && app->wait.mode == EPOCHD_BUSY)
-		r = look_outside(app, &at_once);
-	else if (r == 0 && is_quiet(app) && !is_stopped(app))
+	while (r == 0 && ep_wait_spins(&app->wait) && ep_now() - began < EP_SPIN_NS && app_check(app) == 0 &&
+	       !is_stopped(app))
+		r = spin(app);
+	if (r == 0 && is_quiet(app) && !is_stopped(app))
 		r = look_outside(app, NULL);
 	ep_wait_took(&app->wait, ep_now() - began);
 	return r;
@@ -321,7 +342,7 @@ int epochd_run(struct epochd_app *app)
 	while (!is_stopped(app)) {
 		r = app_check(app);
 		if (r == 0 && turn(app) == 0)
-			r = wait_for_more(app);
+			r = app->wait.mode == EPOCHD_BUSY ? poll_for_more(app) : wait_for_more(app);
 		else if (r == 0 && ++app->turns % LOOK_OUTSIDE_EVERY == 0)
 			r = look_outside(app, &at_once);
 		if (r < 0)

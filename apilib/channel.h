@@ -65,6 +65,7 @@ struct ep_producer {
 	uint64_t consumed;   /* as last read */
 	int closed;          /* 0, or the error that every call gives from now on */
 	struct ep_pool *pool[EP_CLASSES_MAX];
+	const unsigned char *begin, *end;   /* of the mapping, which all buffers are in */
 };
 
 /* Of a channel that nobody has sent on; it stays where it is, and mapped, longer than *out. -ENOMEM. */
@@ -79,6 +80,13 @@ void ep_producer_deinit(struct ep_producer *producer);   /* of a zeroed one, too
  *   -ESTALE     the epoch has ended */
 int ep_allocate(struct ep_producer *producer, size_t size, struct ep_buffer *out, void **memory);
 int ep_free(struct ep_producer *producer, const struct ep_buffer *buffer);   /* -ESTALE: collected */
+
+static inline bool ep_is_inside(const struct ep_producer *producer, const void *memory)
+{
+	const unsigned char *at = memory;
+
+	return at >= producer->begin && at < producer->end;
+}
 
 /* The buffer that begins at that address, allocated and not sent yet. -ENOENT: no buffer is there; -EINVAL:
  * inside of one, or it is not the caller's (any more). */
@@ -99,8 +107,13 @@ struct ep_send {
  *   -EPROTO   the consumer wrote nonsense: the channel is closed */
 int ep_send(struct ep_producer *producer, const struct ep_send *send);
 
+bool ep_look_for_room(struct ep_producer *producer);   /* for ep_can_send() */
+
 /* Room for one more line, at least. */
-bool ep_can_send(struct ep_producer *producer);
+static inline bool ep_can_send(struct ep_producer *producer)
+{
+	return producer->next - producer->consumed <= producer->lane.mask || ep_look_for_room(producer);
+}
 
 /* ---- the receiving end; one thread at a time ---- */
 
@@ -113,13 +126,9 @@ struct ep_consumer {
 };
 
 struct ep_received {
-	uint16_t id;
-	uint64_t context;
-	uint32_t size;
-	bool is_buffer;
-	struct ep_buffer buffer;           /* is_buffer: ep_release() it */
-	const void *in_place;              /* is_buffer: the sender can still write there; read each byte once */
-	unsigned char bytes[EP_INLINE];    /* otherwise: a copy */
+	struct ep_content content;   /* a copy, checked; a buffer in it is to be released */
+	bool is_buffer;              /* else its bytes are the payload */
+	const void *in_place;        /* is_buffer: the sender can still write there; read each byte once */
 };
 
 /* As ep_producer_init(), and nothing to free. */
@@ -130,6 +139,14 @@ void ep_consumer_init(struct ep_consumer *out, const struct ep_channel *channel,
  *   -ESTALE   the epoch has ended
  *   -EPROTO   the producer wrote nonsense: the channel is closed, consumer->why tells */
 int ep_receive(struct ep_consumer *consumer, struct ep_received *out);
+
+/* Is ep_receive() worth calling? For polling: nothing but the one load. It does not see the epoch end. */
+static inline bool ep_has_next(const struct ep_consumer *consumer)
+{
+	/* Relaxed: ep_receive() looks anew. */
+	return atomic_load_explicit(&consumer->lane.lines[consumer->next & consumer->lane.mask].word,
+				    memory_order_relaxed) == ep_line_word(consumer->next, EP_LINE_SENT);
+}
 
 /* Any thread, in any order. -ESTALE: it was collected meanwhile. */
 int ep_release(const struct ep_consumer *consumer, const struct ep_buffer *buffer);

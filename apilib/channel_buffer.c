@@ -11,6 +11,9 @@ int ep_buffer_at(const struct ep_producer *producer, const void *memory, struct 
 	uint64_t word;
 	size_t offset;
 
+	/* Most payloads are elsewhere: found out without a division. */
+	if (!ep_is_inside(producer, memory))
+		return -ENOENT;
 	for (uint32_t class = 0; class < geometry->classes; class++) {
 		if (at < producer->lane.buffers[class])
 			continue;

@@ -81,12 +81,10 @@ static_assert(sizeof(struct ep_line) == 64, "layout 1");
 
 /* A peer may write to a line at any time: what is checked must be what is used, so it is copied once, and
  * the fence keeps the compiler from reading the line again in place of the copy (I6). */
-static inline struct ep_content ep_line_copy(const struct ep_line *line)
+static inline void ep_line_copy(struct ep_content *out, const struct ep_line *line)
 {
-	struct ep_content content = line->content;
-
+	*out = line->content;
 	atomic_signal_fence(memory_order_seq_cst);
-	return content;
 }
 
 struct ep_lane_head {

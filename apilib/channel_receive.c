@@ -36,15 +36,15 @@ static const char *nonsense(const struct ep_consumer *consumer, uint64_t word)
 	return "a line holds a number that is not its own";
 }
 
-static const char *check_buffer(const struct ep_consumer *consumer, struct ep_buffer buffer,
-				struct ep_received *out)
+static const char *check_buffer(const struct ep_consumer *consumer, struct ep_received *out)
 {
 	const struct ep_geometry *geometry = consumer->lane.geometry;
+	const struct ep_buffer buffer = out->content.buffer;
 
 	if (buffer.class >= geometry->classes ||
 	    buffer.index >= geometry->class[buffer.class].count)
 		return "a line names a buffer that does not exist";
-	if (out->size > geometry->class[buffer.class].size)
+	if (out->content.size > geometry->class[buffer.class].size)
 		return "a message is larger than its buffer";
 	/* Ours alone while we hold it. Otherwise it was sent twice, or never allocated; or, acquire, with the
 	 * release in ep_channel_reclaim(), we then see the fence moved. */
@@ -52,7 +52,6 @@ static const char *check_buffer(const struct ep_consumer *consumer, struct ep_bu
 				 memory_order_acquire) + 1 != buffer.generation)
 		return "a line names a buffer that was released";
 	out->is_buffer = true;
-	out->buffer = buffer;
 	out->in_place = consumer->lane.buffers[buffer.class] +
 			(size_t)buffer.index * geometry->class[buffer.class].size;
 	return NULL;
@@ -62,21 +61,14 @@ static const char *check_buffer(const struct ep_consumer *consumer, struct ep_bu
 static const char *take_out(const struct ep_consumer *consumer, const struct ep_line *line,
 			    struct ep_received *out)
 {
-	const struct ep_content content = ep_line_copy(line);
-
-	out->id = content.id;
-	out->context = content.context;
-	out->size = content.size;
+	ep_line_copy(&out->content, line);
 	out->is_buffer = false;
 	out->in_place = NULL;
-	if (content.kind == EP_KIND_BUFFER)
-		return check_buffer(consumer, content.buffer, out);
-	if (content.kind != EP_KIND_INLINE)
+	if (out->content.kind == EP_KIND_BUFFER)
+		return check_buffer(consumer, out);
+	if (out->content.kind != EP_KIND_INLINE)
 		return "a line is of no known kind";
-	if (content.size > EP_INLINE)
-		return "a message is larger than its line";
-	memcpy(out->bytes, content.bytes, sizeof out->bytes);
-	return NULL;
+	return out->content.size > EP_INLINE ? "a message is larger than its line" : NULL;
 }
 
 /* No message: why not? 0: it has not come yet. */

@@ -57,7 +57,7 @@ static void reclaim_line(const struct ep_lane *lane, uint64_t index, uint64_t ta
 		return;
 	if (settle && !ep_settle(line, position, EP_LINE_RECLAIMED))
 		return;
-	content = ep_line_copy(line);
+	ep_line_copy(&content, line);
 	counts->messages++;
 	counts->bytes += bound(lane->geometry, &content);
 	if (content.kind == EP_KIND_BUFFER && reclaim_buffer(lane, content.buffer, settle)) {

@@ -29,7 +29,9 @@ static void free_pool(struct ep_pool *pool)
 
 static void put(struct ep_pool *pool, uint32_t index)
 {
-	pool->queue[(pool->head + pool->free++) % pool->count] = index;
+	uint32_t tail = pool->head + pool->free++;
+
+	pool->queue[tail < pool->count ? tail : tail - pool->count] = index;
 }
 
 static struct ep_pool *new_pool(uint32_t count)
@@ -54,8 +56,8 @@ static struct ep_pool *new_pool(uint32_t count)
 int ep_producer_init(struct ep_producer *out, const struct ep_channel *channel,
 		     enum ep_direction direction, struct ep_fencing fencing)
 {
-	struct ep_producer producer = { .lane = ep_channel_lane(channel, direction),
-					.fencing = fencing };
+	struct ep_producer producer = { .lane = ep_channel_lane(channel, direction), .fencing = fencing,
+					.begin = channel->base, .end = channel->base + channel->size };
 	uint32_t i;
 
 	for (i = 0; i < channel->geometry.classes; i++) {
@@ -121,7 +123,7 @@ static bool take(struct ep_producer *producer, uint32_t class, struct ep_buffer 
 	}
 	EP_FAULT(allocate_begun);
 	index = pool->queue[pool->head];
-	pool->head = (pool->head + 1) % pool->count;
+	pool->head = pool->head + 1 < pool->count ? pool->head + 1 : 0;
 	pool->free--;
 	*out = (struct ep_buffer){ .class = class, .index = index,
 				   .generation = ++pool->generation[index] };
@@ -173,18 +175,28 @@ int ep_free(struct ep_producer *producer, const struct ep_buffer *buffer)
 
 /* ---- lines ---- */
 
-bool ep_can_send(struct ep_producer *producer)
+bool ep_look_for_room(struct ep_producer *producer)
 {
 	uint64_t ring = producer->lane.mask + 1;
 
-	if (producer->next - producer->consumed < ring)
-		return true;
 	/* Acquire, with the release in ep_receive(): the consumer has read and settled those lines. */
 	producer->consumed = atomic_load_explicit(&producer->lane.head->consumed,
 						  memory_order_acquire);
 	if (producer->next - producer->consumed > ring)   /* I6: beyond what was sent, or backwards */
 		producer->closed = -EPROTO;
 	return !producer->closed && producer->next - producer->consumed < ring;
+}
+
+/* Any number up to EP_INLINE, in moves of 8 bytes that may overlap. */
+static void copy_inline(unsigned char *to, const unsigned char *from, size_t size)
+{
+	if (size < 8) {
+		memcpy(to, from, size);
+		return;
+	}
+	for (size_t at = 0; at < size - 8; at += 8)
+		memcpy(to + at, from + at, 8);
+	memcpy(to + size - 8, from + size - 8, 8);
 }
 
 static void fill(struct ep_content *content, const struct ep_send *send)
@@ -196,7 +208,7 @@ static void fill(struct ep_content *content, const struct ep_send *send)
 	if (send->buffer)
 		content->buffer = *send->buffer;
 	else
-		memcpy(content->bytes, send->bytes, send->size);
+		copy_inline(content->bytes, send->bytes, send->size);
 }
 
 static void mark(struct ep_producer *producer, const struct ep_buffer *buffer, bool sent)

@@ -275,7 +275,7 @@ int epochd_send(struct epochd_client *client, uint32_t type, uint64_t context, c
 static void release(struct epochd_client *client, const struct ep_received *received)
 {
 	if (received->is_buffer)
-		ep_release(&client->link.consumer, &received->buffer);
+		ep_release(&client->link.consumer, &received->content.buffer);
 }
 
 /* The next one that came through the ring. 1, 0: none, or the error. */
@@ -286,13 +286,13 @@ static int take(struct epochd_client *client, struct epochd_message *out)
 	int r;
 
 	while ((r = ep_receive(&client->link.consumer, &received)) > 0) {
-		type = received.id < client->agreed.wire_count ? client->agreed.type_of[received.id] :
+		type = received.content.id < client->agreed.wire_count ? client->agreed.type_of[received.content.id] :
 								 UINT32_MAX;
 		if (type == UINT32_MAX) {   /* one that we do not know */
 			release(client, &received);
 			continue;
 		}
-		if (!ep_types_fit(&client->types, type, received.size)) {
+		if (!ep_types_fit(&client->types, type, received.content.size)) {
 			client->link.consumer.why = "a message is not as large as its type";
 			return channel_error(client, client->link.consumer.closed = -EPROTO);
 		}
@@ -366,10 +366,9 @@ static int spin(struct epochd_client *client, struct waiting *waiting)
 	int r = 0;
 
 	for (;;) {
-		for (int i = 0; i < EP_SPINS_A_LOOK && r == 0; i++) {
+		for (int i = 0; i < EP_SPINS_A_LOOK && !ep_has_next(&client->link.consumer); i++)
 			ep_relax();
-			r = take_wanted(client, waiting->out, waiting->call);
-		}
+		r = take_wanted(client, waiting->out, waiting->call);
 		if (r)
 			return r;
 		int64_t now = ep_now();

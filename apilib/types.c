@@ -79,10 +79,16 @@ int ep_types_send(struct ep_producer *producer, uint16_t wire, uint64_t context,
 		  size_t size)
 {
 	struct ep_send send = { .id = wire, .context = context };
-	struct ep_buffer buffer = { 0 };
+	struct ep_buffer buffer;
 	bool borrowed;
 	int r;
 
+	/* The usual one: small, and not in a buffer of the channel. */
+	if (size <= EP_INLINE && !ep_is_inside(producer, payload)) {
+		send.size = (uint32_t)size;
+		send.bytes = payload;
+		return ep_send(producer, &send);
+	}
 	/* First, so that a full ring costs no copy. */
 	if (!ep_can_send(producer))
 		return producer->closed ? producer->closed : -EAGAIN;
@@ -101,15 +107,15 @@ void ep_message_fill(struct epochd_message *message, const struct ep_received *r
 	struct inside *inside = (struct inside *)(void *)message->inside;
 
 	message->handle = handle;
-	message->context = received->context;
-	message->size = received->size;
+	message->context = received->content.context;
+	message->size = received->content.size;
 	message->type = type;
 	inside->is_buffer = received->is_buffer;
 	if (received->is_buffer) {
-		inside->buffer = received->buffer;
+		inside->buffer = received->content.buffer;
 		message->payload = received->in_place;
 	} else {
-		memcpy(inside->bytes, received->bytes, sizeof inside->bytes);
+		memcpy(inside->bytes, received->content.bytes, sizeof inside->bytes);
 		message->payload = inside->bytes;
 	}
 }

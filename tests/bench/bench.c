@@ -25,7 +25,7 @@ enum { PATIENCE_MS = 60000, BEACONS_MAX = 4096, STOP_MS = 30000 };
 
 static struct {
 	char epochd[PATH_MAX], beacon[PATH_MAX];
-	char dir[64], socket[80], log[80], instance[32], segments[128];
+	char dir[64], socket[80], log[80], instance[32], segments[128], runtime[80];
 	int fd;
 	pid_t owner;                  /* not what it forked */
 	pid_t supervisor;             /* 0: none runs */
@@ -155,6 +155,7 @@ void bench_init(const char *epochd, const char *beacon)
 	bench.owner = getpid();
 	atexit(clean_up);
 	snprintf(bench.log, sizeof bench.log, "%s/log", bench.dir);
+	snprintf(bench.runtime, sizeof bench.runtime, "%s/run", bench.dir);
 	snprintf(bench.instance, sizeof bench.instance, "bench%d", (int)getpid());
 	snprintf(bench.segments, sizeof bench.segments, "/dev/shm/epochd-%u-%s",
 		 (unsigned)getuid(), bench.instance);
@@ -209,44 +210,56 @@ int64_t bench_all_beacons(pid_t *pids, unsigned count)
 	return latest;
 }
 
-static void write_config(const char *path, unsigned count)
+static void write_config(const char *path, const char *config)
 {
 	FILE *out = fopen(path, "we");
 
-	if (!out)
+	if (!out || fputs(config, out) < 0 || fclose(out) != 0)
 		bench_die("%s: %s", path, strerror(errno));
+}
+
+static void make_dirs(char *config, char *state, size_t size)
+{
+	snprintf(config, size, "%s/epochd.conf", bench.dir);
+	snprintf(state, size, "%s/state", bench.dir);
+	remove_tree(bench.runtime);
+	remove_tree(state);
+	if (mkdir(bench.runtime, 0700) < 0 || mkdir(state, 0700) < 0)
+		bench_die("%s: %s", bench.dir, strerror(errno));
+}
+
+pid_t bench_epochd_start(unsigned count)
+{
+	char *config;
+	size_t size;
+	FILE *text = open_memstream(&config, &size);
+	pid_t pid;
+
+	if (!text)
+		bench_die("%s", strerror(errno));
 	for (unsigned i = 0; i < count; i++)
-		fprintf(out,
+		fprintf(text,
 			"application \"beacon%u\" {\n"
 			"  command = { \"%s\", \"%s\", \"%u\" }\n"
 			"  restart = always\n"
 			"  backoff { initial = 0  factor = 1.0  jitter = 0.0 }\n"
 			"  intensity { restarts = 1000000  within = 1s }\n"
 			"}\n", i, bench.beacon, bench.socket, i);
-	if (fclose(out) != 0)
-		bench_die("%s: %s", path, strerror(errno));
+	fclose(text);
+	pid = bench_epochd_run(config);
+	free(config);
+	return pid;
 }
 
-static void make_dirs(char *config, char *runtime, char *state, size_t size)
+pid_t bench_epochd_run(const char *text)
 {
-	snprintf(config, size, "%s/epochd.conf", bench.dir);
-	snprintf(runtime, size, "%s/run", bench.dir);
-	snprintf(state, size, "%s/state", bench.dir);
-	remove_tree(runtime);
-	remove_tree(state);
-	if (mkdir(runtime, 0700) < 0 || mkdir(state, 0700) < 0)
-		bench_die("%s: %s", bench.dir, strerror(errno));
-}
-
-pid_t bench_epochd_start(unsigned count)
-{
-	char config[80], runtime[80], state[80];
+	char config[80], state[80];
 	char *argv[] = { bench.epochd, (char *)"-c", config, (char *)"--instance", bench.instance,
-			 (char *)"--runtime-dir", runtime, (char *)"--state-dir", state, NULL };
+			 (char *)"--runtime-dir", bench.runtime, (char *)"--state-dir", state, NULL };
 	int log;
 
-	make_dirs(config, runtime, state, sizeof config);
-	write_config(config, count);
+	make_dirs(config, state, sizeof config);
+	write_config(config, text);
 	log = open(bench.log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	bench.supervisor = fork();
 	if (log < 0 || bench.supervisor < 0)
@@ -294,10 +307,9 @@ void bench_helper_stop(void)
 	waitpid(pid, NULL, 0);
 }
 
-const char *bench_segments(void)
-{
-	return bench.segments;
-}
+const char *bench_segments(void) { return bench.segments; }
+const char *bench_instance(void) { return bench.instance; }
+const char *bench_runtime(void) { return bench.runtime; }
 
 pid_t bench_bare_spawn(unsigned index)
 {

@@ -25,6 +25,10 @@ int64_t bench_all_beacons(pid_t *pids, unsigned count);
 
 /* epochd with `count` applications that are beacons, with no delay between restarts; does not wait. */
 pid_t bench_epochd_start(unsigned count);
+/* epochd with such a configuration. */
+pid_t bench_epochd_run(const char *config);
+const char *bench_instance(void);
+const char *bench_runtime(void);   /* its runtime directory */
 void bench_epochd_stop(void);
 const char *bench_segments(void);   /* its directory in /dev/shm */
 

@@ -60,9 +60,9 @@ static void receive(struct lane *lane)
 	must(guarded_is_message(&guarded, &received));
 	if (!received.is_buffer)
 		return;
-	read_all(received.in_place, received.size);
+	read_all(received.in_place, received.content.size);
 	if (lane->held_count < HANDS)
-		lane->held[lane->held_count++] = received.buffer;
+		lane->held[lane->held_count++] = received.content.buffer;
 }
 
 static void release(struct lane *lane, unsigned which)

@@ -60,10 +60,10 @@ static inline bool guarded_is_buffer(const struct guarded *guarded, const struct
 static inline bool guarded_is_message(const struct guarded *guarded, const struct ep_received *received)
 {
 	if (!received->is_buffer)
-		return received->size <= EP_INLINE;
-	return guarded_is_buffer(guarded, &received->buffer) &&
-	       received->size <= guarded->channel.geometry.class[received->buffer.class].size &&
-	       guarded_has(guarded, received->in_place, received->size);
+		return received->content.size <= EP_INLINE;
+	return guarded_is_buffer(guarded, &received->content.buffer) &&
+	       received->content.size <= guarded->channel.geometry.class[received->content.buffer.class].size &&
+	       guarded_has(guarded, received->in_place, received->content.size);
 }
 
 /* No more than one direction holds. */

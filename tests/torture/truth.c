@@ -20,10 +20,12 @@ static enum ep_line_state state_of(uint64_t word) { return (enum ep_line_state)(
 
 static void read_reclaimed(struct reader *reader, const struct ep_line *line, uint64_t position)
 {
-	struct ep_content content = ep_line_copy(line);
-	const unsigned char *payload = content.bytes;
+	const unsigned char *payload;
+	struct ep_content content;
 	uint64_t number;
 
+	ep_line_copy(&content, line);
+	payload = content.bytes;
 	reader->truth.reclaimed++;
 	reader->truth.reclaimed_bytes += content.size;
 	if (content.kind == EP_KIND_BUFFER) {

@@ -94,19 +94,19 @@ static int send_filled(uint32_t number, uint32_t size)
 /* Whole: every byte is what its sender put there. */
 static bool is_whole(const struct ep_received *received)
 {
-	const unsigned char *byte = received->is_buffer ? received->in_place : received->bytes;
+	const unsigned char *byte = received->is_buffer ? received->in_place : received->content.bytes;
 	uint32_t number;
 	uint32_t i;
 
 	if (!received->is_buffer) {
 		memcpy(&number, byte, sizeof number);
-		return received->id == 3 && received->size == sizeof number &&
-		       received->context == number;
+		return received->content.id == 3 && received->content.size == sizeof number &&
+		       received->content.context == number;
 	}
-	for (i = 0; i < received->size; i++)
-		if (byte[i] != (received->context & 0xff))
+	for (i = 0; i < received->content.size; i++)
+		if (byte[i] != (received->content.context & 0xff))
 			return false;
-	return received->id == 4;
+	return received->content.id == 4;
 }
 
 static struct ep_received receive(void)
@@ -207,9 +207,9 @@ START_TEST(messages_arrive_whole_and_in_order_round_after_round)
 	for (i = 0; i < 1000; i++) {
 		ck_assert_int_eq(i % 3 ? send_number(i) : send_filled(i, i % 250), 0);
 		received = receive();
-		ck_assert_uint_eq(received.context, i);
+		ck_assert_uint_eq(received.content.context, i);
 		if (received.is_buffer)
-			ck_assert_int_eq(ep_release(&consumer, &received.buffer), 0);
+			ck_assert_int_eq(ep_release(&consumer, &received.content.buffer), 0);
 	}
 	ck_assert_int_eq(ep_receive(&consumer, &received), 0);
 }
@@ -223,12 +223,12 @@ START_TEST(a_full_ring_refuses_until_a_line_was_read)
 		ck_assert_int_eq(send_number(i), 0);
 	ck_assert(!ep_can_send(&producer));
 	ck_assert_int_eq(send_number(i), -EAGAIN);
-	ck_assert_uint_eq(receive().context, 0);
+	ck_assert_uint_eq(receive().content.context, 0);
 	ck_assert(ep_can_send(&producer));
 	ck_assert_int_eq(send_number(i), 0);
 	ck_assert_int_eq(send_number(i), -EAGAIN);
 	for (i = 1; i <= small.ring; i++)
-		ck_assert_uint_eq(receive().context, i);
+		ck_assert_uint_eq(receive().content.context, i);
 }
 END_TEST
 
@@ -264,12 +264,12 @@ START_TEST(what_is_released_in_any_order_comes_back_and_only_once)
 		received[i] = receive();
 	}
 	ck_assert_int_eq(send_filled(9, 200), -EAGAIN);
-	ck_assert_int_eq(ep_release(&consumer, &received[1].buffer), 0);
-	ck_assert_int_eq(ep_release(&consumer, &received[1].buffer), -ESTALE);
+	ck_assert_int_eq(ep_release(&consumer, &received[1].content.buffer), 0);
+	ck_assert_int_eq(ep_release(&consumer, &received[1].content.buffer), -ESTALE);
 	ck_assert(is_whole(&received[0]) && is_whole(&received[2]));
 	ck_assert_int_eq(send_filled(9, 200), 0);
-	ck_assert_int_eq(ep_release(&consumer, &received[1].buffer), -ESTALE);
-	ck_assert_uint_eq(receive().buffer.index, received[1].buffer.index);
+	ck_assert_int_eq(ep_release(&consumer, &received[1].content.buffer), -ESTALE);
+	ck_assert_uint_eq(receive().content.buffer.index, received[1].content.buffer.index);
 	ck_assert(is_whole(&received[0]) && is_whole(&received[2]));
 }
 END_TEST
@@ -307,7 +307,7 @@ static void await_number(struct ep_consumer *from, int doorbell, uint32_t number
 	while (ep_receive(from, &received) == 0)
 		if (ep_arm(from))
 			ck_assert_int_eq(read(doorbell, &byte, 1), 1);
-	ck_assert_uint_eq(received.context, number);
+	ck_assert_uint_eq(received.content.context, number);
 }
 
 static void ring_if(int r, int doorbell)
@@ -429,7 +429,7 @@ START_TEST(a_buffer_is_collected_from_whoever_has_it)
 	ck_assert_uint_eq(counts.collected, 2);
 	ck_assert_uint_eq(counts.collected_bytes, 256 + 64);
 	ck_assert(is_whole(&received));   /* still readable */
-	ck_assert_int_eq(ep_release(&consumer, &received.buffer), -ESTALE);
+	ck_assert_int_eq(ep_release(&consumer, &received.content.buffer), -ESTALE);
 	ck_assert_uint_eq(reclaim().collected, 0);
 }
 END_TEST
@@ -491,11 +491,11 @@ static void *consume(void *user)
 		if (r == 0)
 			continue;
 		tally->received++;
-		tally->failed += !is_whole(&received) || received.context != last + 1;
-		last = received.context;
+		tally->failed += !is_whole(&received) || received.content.context != last + 1;
+		last = received.content.context;
 		if (!received.is_buffer)
 			continue;
-		r = ep_release(&consumer, &received.buffer);
+		r = ep_release(&consumer, &received.content.buffer);
 		tally->released += r == 0;
 		tally->refused += r < 0;
 	}
@@ -579,18 +579,18 @@ START_TEST(a_sender_killed_at_any_instant_leaves_a_clean_cut)
 		if (ep_receive(&consumer, &received) != 1)
 			continue;
 		ck_assert(is_whole(&received));
-		ck_assert_uint_eq(received.context, next++);
+		ck_assert_uint_eq(received.content.context, next++);
 		if (received.is_buffer)
-			ck_assert_int_eq(ep_release(&consumer, &received.buffer), 0);
+			ck_assert_int_eq(ep_release(&consumer, &received.content.buffer), 0);
 	}
 	ck_assert_int_eq(kill(child, SIGKILL), 0);
 	ck_assert_int_eq(waitpid(child, &status, 0), child);
 	ck_assert(WIFSIGNALED(status));
 	while (ep_receive(&consumer, &received) == 1) {
 		ck_assert(is_whole(&received));
-		ck_assert_uint_eq(received.context, next++);
+		ck_assert_uint_eq(received.content.context, next++);
 		if (received.is_buffer)
-			ck_assert_int_eq(ep_release(&consumer, &received.buffer), 0);
+			ck_assert_int_eq(ep_release(&consumer, &received.content.buffer), 0);
 	}
 	ck_assert_int_eq(consumer.closed, 0);
 	counts = reclaim();   /* drained: at most the one that it was filling is left */

@@ -254,7 +254,7 @@ static void try_all(void)
 	ck_assert(guarded_holds(&guarded, &counts));
 	ck_assert(r == 0 || r == -EPROTO || (r == 1 && guarded_is_message(&guarded, &received)));
 	if (r == 1 && received.is_buffer)
-		ep_release(&consumer, &received.buffer);
+		ep_release(&consumer, &received.content.buffer);
 	r = ep_allocate(&producer, next_random() % 1024, &buffer, &memory);
 	ck_assert(r == -EAGAIN || r == -EPROTO || (r == 0 && guarded_is_buffer(&guarded, &buffer)));
 	r = send_one();
