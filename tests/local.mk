@@ -217,7 +217,7 @@ EXTRA_DIST += \
 # Benches, built on demand and never with sanitizers: `make bench-NAME` prints JSON lines and nothing
 # else on stdout. The beacon is static, so that no dynamic linker is measured.
 bench_programs = tests/bench/beacon tests/bench/many tests/bench/restart \
-	tests/bench/echo tests/bench/ipc
+	tests/bench/echo tests/bench/handle tests/bench/ipc
 bench_cflags = -std=gnu11 -O2 $(WARN_CFLAGS)
 EXTRA_PROGRAMS = $(bench_programs)
 CLEANFILES += $(bench_programs)
@@ -240,6 +240,11 @@ tests_bench_echo_SOURCES = tests/bench/echo.c tests/bench/echo.h
 tests_bench_echo_CFLAGS = $(bench_cflags)
 tests_bench_echo_LDFLAGS =
 tests_bench_echo_LDADD = libepochd.la
+tests_bench_handle_SOURCES = tests/bench/handle.c tests/bench/echo.h tests/bench/bench.c tests/bench/bench.h \
+	tests/bench/beacon.h
+tests_bench_handle_CFLAGS = $(bench_cflags)
+tests_bench_handle_LDFLAGS =
+tests_bench_handle_LDADD = libepochd.la
 tests_bench_ipc_SOURCES = tests/bench/ipc.c tests/bench/peer.c tests/bench/peer.h tests/bench/way_epochd.c \
 	tests/bench/way_kernel.c tests/bench/way_lines.c tests/bench/echo.h tests/bench/bench.c \
 	tests/bench/bench.h tests/bench/beacon.h
@@ -247,11 +252,11 @@ tests_bench_ipc_CFLAGS = $(bench_cflags)
 tests_bench_ipc_LDFLAGS =
 tests_bench_ipc_LDADD = libepochd.la
 
-.PHONY: bench bench-ipc bench-many bench-restart
-bench: bench-restart bench-many bench-ipc
-bench-ipc:
+.PHONY: bench bench-handle bench-ipc bench-many bench-restart
+bench: bench-restart bench-many bench-ipc bench-handle
+bench-handle bench-ipc:
 	@$(MAKE) $(AM_MAKEFLAGS) epochd$(EXEEXT) $(bench_programs) >&2
-	@tests/bench/ipc ./epochd$(EXEEXT) tests/bench/echo
+	@name='$@'; tests/bench/$${name#bench-} ./epochd$(EXEEXT) tests/bench/echo
 bench-many bench-restart:
 	@$(MAKE) $(AM_MAKEFLAGS) epochd$(EXEEXT) $(bench_programs) >&2
 	@name='$@'; tests/bench/$${name#bench-} ./epochd$(EXEEXT) tests/bench/beacon
