@@ -18,14 +18,9 @@
 static int allocate(int fd, const struct ep_geometry *geometry)
 {
 	struct ep_places places;
-	int i, r;
 
 	ep_geometry_places(geometry, &places);
-	r = posix_fallocate(fd, 0, EP_PAGE);
-	for (i = 0; i < 2 && !r; i++)
-		r = posix_fallocate(fd, (off_t)(EP_PAGE + (size_t)i * places.size),
-				    (off_t)places.backed);
-	return -r;
+	return -posix_fallocate(fd, 0, (off_t)places.backed);
 }
 
 static int write_header(int fd, const struct ep_geometry *geometry)
@@ -135,8 +130,7 @@ void ep_channel_unmap(struct ep_channel *channel)
 struct ep_lane ep_channel_lane(const struct ep_channel *channel, enum ep_direction direction)
 {
 	const struct ep_places *places = &channel->places;
-	unsigned char *base = channel->base + EP_PAGE +
-			      (direction == EP_TO_CLIENT ? places->size : 0);
+	unsigned char *base = channel->base + places->lane[direction];
 	struct ep_lane lane = { .geometry = &channel->geometry, .mask = channel->geometry.ring - 1 };
 	uint32_t i;
 
@@ -146,7 +140,7 @@ struct ep_lane ep_channel_lane(const struct ep_channel *channel, enum ep_directi
 	for (i = 0; i < channel->geometry.classes; i++) {
 		lane.allocated[i] = (void *)(base + places->allocated[i]);
 		lane.released[i] = (void *)(base + places->released[i]);
-		lane.buffers[i] = base + places->buffers[i];
+		lane.buffers[i] = channel->base + places->buffers[direction][i];
 	}
 	return lane;
 }

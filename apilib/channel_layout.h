@@ -1,5 +1,5 @@
-/* What a channel looks like in its memfd: a page with the header, then two directions, each with a head,
- * a ring of lines, two words for each buffer, and the buffers. What one side writes and the other polls
+/* What a channel looks like in its memfd: a header; two directions, each with a head, a ring of lines, and two words
+ * for each buffer; then the buffers of both. What one side writes and the other polls
  * stands on a cache line of its own; each word has one writer (I4), but for the compare-and-swaps that
  * settle who counts a line or a buffer when a peer has died. Offsets and fixed widths only (I6). */
 #ifndef EPOCHD_CHANNEL_LAYOUT_H
@@ -16,7 +16,7 @@
 
 #define EP_CHANNEL_MAGIC 0x316e616843455045ull   /* "EPEChan1" */
 
-enum { EP_PAGE = 4096, EP_INLINE = 40, EP_CHANNEL_LAYOUT = 1 };
+enum { EP_PAGE = 4096, EP_LANES_AT = 128, EP_INLINE = 40, EP_CHANNEL_LAYOUT = 1 };
 
 struct ep_channel_header {
 	uint64_t magic;
@@ -24,6 +24,7 @@ struct ep_channel_header {
 	uint32_t reserved;
 	struct ep_geometry geometry;
 };
+static_assert(sizeof(struct ep_channel_header) <= EP_LANES_AT, "layout 1");
 
 /* A line's word tells which message of the direction it holds, counted from 0, and what became of it. */
 enum ep_line_state {

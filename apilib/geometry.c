@@ -60,6 +60,7 @@ void ep_geometry_places(const struct ep_geometry *geometry, struct ep_places *pl
 {
 	size_t at = sizeof(struct ep_lane_head);
 	uint32_t i;
+	int way;
 
 	*places = (struct ep_places){ .lines = at };
 	at += geometry->ring * sizeof(struct ep_line);
@@ -69,11 +70,14 @@ void ep_geometry_places(const struct ep_geometry *geometry, struct ep_places *pl
 		places->released[i] = at;
 		at += up_to(geometry->class[i].count * sizeof(uint64_t), 64);
 	}
-	places->backed = at = up_to(at, EP_PAGE);   /* the buffers come with their first use */
-	for (i = 0; i < geometry->classes; i++) {
-		places->buffers[i] = at;
-		at += (size_t)geometry->class[i].size * geometry->class[i].count;
-	}
+	places->lane[0] = EP_LANES_AT;
+	places->lane[1] = EP_LANES_AT + at;
+	places->backed = at = up_to(EP_LANES_AT + 2 * at, EP_PAGE);   /* the buffers come with their first use */
+	for (way = 0; way < 2; way++)
+		for (i = 0; i < geometry->classes; i++) {
+			places->buffers[way][i] = at;
+			at += (size_t)geometry->class[i].size * geometry->class[i].count;
+		}
 	places->size = up_to(at, EP_PAGE);
 }
 
@@ -82,7 +86,7 @@ size_t ep_geometry_size(const struct ep_geometry *geometry)
 	struct ep_places places;
 
 	ep_geometry_places(geometry, &places);
-	return EP_PAGE + 2 * places.size;
+	return places.size;
 }
 
 static const struct ep_class *find(const struct ep_geometry *geometry, uint32_t size)

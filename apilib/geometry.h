@@ -26,14 +26,16 @@ struct ep_geometry {
 	struct ep_class class[EP_CLASSES_MAX];   /* sizes grow */
 };
 
-/* Where the parts of one direction stand, bytes from its begin. */
+/* Where the parts of a channel stand, in bytes. What small clients need of it stands close together: both directions'
+ * heads, lines and words; the buffers after them, on pages of their own. */
 struct ep_places {
+	size_t lane[2];                        /* each direction's head, from the begin; from there: */
 	size_t lines;
-	size_t allocated[EP_CLASSES_MAX];   /* a word for each buffer: uses begun, written by the sender */
-	size_t released[EP_CLASSES_MAX];    /* a word for each buffer: uses ended */
-	size_t buffers[EP_CLASSES_MAX];
-	size_t backed;   /* up to here it is allocated when it is made: whole pages */
-	size_t size;     /* of the whole direction: whole pages */
+	size_t allocated[EP_CLASSES_MAX];      /* a word for each buffer: uses begun, written by the sender */
+	size_t released[EP_CLASSES_MAX];       /* a word for each buffer: uses ended */
+	size_t buffers[2][EP_CLASSES_MAX];     /* from the begin of the channel */
+	size_t backed;                         /* up to here it is allocated when it is made: whole pages */
+	size_t size;                           /* of all: whole pages */
 };
 
 /* "128 lines, 64x256 ..." as in `channel`; what the design gives where nothing is configured. */
@@ -45,7 +47,7 @@ int ep_geometry_check(const struct ep_geometry *geometry, const char **why);
 /* Of a geometry that was checked. */
 void ep_geometry_places(const struct ep_geometry *geometry, struct ep_places *places);
 
-/* Bytes of a channel: its header and two directions. */
+/* Bytes of a channel. */
 size_t ep_geometry_size(const struct ep_geometry *geometry);
 
 /* What a client asks for, within what the application offers: no more lines, of each class no more and no

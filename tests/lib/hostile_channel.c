@@ -221,8 +221,8 @@ static void changing_lines(struct foe_run *run, struct foe *foe)
 static void random_everywhere(struct foe_run *run, struct foe *foe)
 {
 	for (int i = 0; i < TIMES / 4; i++) {
-		foe_fill(run, foe->channel.base, foe->channel.places.backed + EP_PAGE);
-		foe_fill(run, foe->in.head, foe->channel.places.backed);
+		foe_fill(run, foe->channel.base, foe->channel.places.backed);
+		foe_fill(run, foe->in.head, foe->channel.places.lane[1] - foe->channel.places.lane[0]);
 		ring(foe);
 	}
 }

@@ -706,8 +706,8 @@ START_TEST(no_more_is_counted_than_a_channel_holds)
 	unsigned i;
 
 	srand((unsigned)_i);
-	for (i = 0; i < channel.places.backed / sizeof(uint64_t); i++)
-		((uint64_t *)(void *)(channel.base + EP_PAGE))[i] =
+	for (i = 0; i < (channel.places.backed - EP_LANES_AT) / sizeof(uint64_t); i++)
+		((uint64_t *)(void *)(channel.base + EP_LANES_AT))[i] =
 			_i ? (uint64_t)rand() << 32 | (unsigned)rand() : ~UINT64_C(0);
 	for (i = 0; i < small.ring; i++) {
 		line(i)->word = ep_line_word(consumer.lane.head->taken + i, EP_LINE_SENT);

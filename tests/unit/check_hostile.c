@@ -273,10 +273,10 @@ START_TEST(random_bytes_do_no_harm)
 {
 	random_state = (uint64_t)_i + 1;
 	for (int step = 0; step < STEPS; step++) {
-		size_t at = next_random() % (guarded.channel.places.backed / 8) * 8;
-		size_t size = step % 8 ? 8 : guarded.channel.places.backed - at;
+		size_t at = next_random() % ((guarded.channel.places.backed - EP_LANES_AT) / 8) * 8;
+		size_t size = step % 8 ? 8 : guarded.channel.places.backed - EP_LANES_AT - at;
 
-		fill(guarded.channel.base + EP_PAGE + at, size);
+		fill(guarded.channel.base + EP_LANES_AT + at, size);
 		try_all();
 	}
 	reclaim_all();
@@ -288,10 +288,10 @@ START_TEST(random_small_numbers_do_no_harm)
 {
 	random_state = (uint64_t)_i + 1;
 	for (int step = 0; step < STEPS * 10; step++) {
-		size_t at = next_random() % (guarded.channel.places.backed / 8) * 8;
+		size_t at = next_random() % ((guarded.channel.places.backed - EP_LANES_AT) / 8) * 8;
 		uint64_t value = next_random() % 80;
 
-		memcpy(guarded.channel.base + EP_PAGE + at, &value, sizeof value);
+		memcpy(guarded.channel.base + EP_LANES_AT + at, &value, sizeof value);
 		if (step % 4 == 0)
 			put(consumer.next, &(struct ep_content){
 				.kind = next_random() & 1, .size = next_random() % 70,
