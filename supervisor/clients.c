@@ -402,7 +402,9 @@ int clients_add(struct client **out, struct clients *clients, const struct clien
 	struct client *client;
 	int r;
 
-	if (clients->connected >= options->max || count_of_user(clients, options->uid) >= options->max_per_user)
+	/* All of them are not more than one user may have: then nobody has to be counted. */
+	if (clients->connected >= options->max || (clients->connected >= options->max_per_user &&
+						   count_of_user(clients, options->uid) >= options->max_per_user))
 		return -EUSERS;
 	client = calloc(1, sizeof *client);
 	if (!client)

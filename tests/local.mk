@@ -217,7 +217,7 @@ EXTRA_DIST += \
 # Benches, built on demand and never with sanitizers: `make bench-NAME` prints JSON lines and nothing
 # else on stdout. The beacon is static, so that no dynamic linker is measured.
 bench_programs = tests/bench/beacon tests/bench/many tests/bench/restart \
-	tests/bench/echo tests/bench/handle tests/bench/ipc
+	tests/bench/clients tests/bench/echo tests/bench/handle tests/bench/ipc
 bench_cflags = -std=gnu11 -O2 $(WARN_CFLAGS)
 EXTRA_PROGRAMS = $(bench_programs)
 CLEANFILES += $(bench_programs)
@@ -240,6 +240,11 @@ tests_bench_echo_SOURCES = tests/bench/echo.c tests/bench/echo.h
 tests_bench_echo_CFLAGS = $(bench_cflags)
 tests_bench_echo_LDFLAGS =
 tests_bench_echo_LDADD = libepochd.la
+tests_bench_clients_SOURCES = tests/bench/clients.c tests/bench/echo.h tests/bench/bench.c tests/bench/bench.h \
+	tests/bench/beacon.h
+tests_bench_clients_CFLAGS = $(bench_cflags)
+tests_bench_clients_LDFLAGS =
+tests_bench_clients_LDADD = libepochd.la
 tests_bench_handle_SOURCES = tests/bench/handle.c tests/bench/echo.h tests/bench/bench.c tests/bench/bench.h \
 	tests/bench/beacon.h
 tests_bench_handle_CFLAGS = $(bench_cflags)
@@ -252,9 +257,17 @@ tests_bench_ipc_CFLAGS = $(bench_cflags)
 tests_bench_ipc_LDFLAGS =
 tests_bench_ipc_LDADD = libepochd.la
 
-.PHONY: bench bench-handle bench-ipc bench-many bench-restart
-bench: bench-restart bench-many bench-ipc bench-handle
-bench-handle bench-ipc:
+# Longer than `make check` does: `make torture EPOCHD_TEST_SECONDS=600`, of the supervisor, and of clients and
+# applications. Each prints the numbers with which it began, and what it counted.
+.PHONY: torture
+torture:
+	@$(MAKE) $(AM_MAKEFLAGS) all >&2
+	@$(MAKE) $(AM_MAKEFLAGS) check TESTS='tests/integration/torture_api.sh tests/integration/torture_supervisor.sh'
+	@cat tests/integration/torture_api.log tests/integration/torture_supervisor.log
+
+.PHONY: bench bench-clients bench-handle bench-ipc bench-many bench-restart
+bench: bench-restart bench-many bench-ipc bench-handle bench-clients
+bench-clients bench-handle bench-ipc:
 	@$(MAKE) $(AM_MAKEFLAGS) epochd$(EXEEXT) $(bench_programs) >&2
 	@name='$@'; tests/bench/$${name#bench-} ./epochd$(EXEEXT) tests/bench/echo
 bench-many bench-restart:
