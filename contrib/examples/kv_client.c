@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "kv.h"
 
@@ -49,9 +50,12 @@ static int put_and_get(struct epochd_client *client, uint64_t key, uint64_t valu
 static int go_on(struct epochd_client *client, unsigned long long calls)
 {
 	uint64_t before = epochd_client_handle(client);
+	struct timespec now;
 	int r;
 
-	printf("epoch %u has ended after %llu calls\n", (unsigned)epochd_handle_epoch(before), calls);
+	clock_gettime(CLOCK_REALTIME, &now);
+	printf("epoch %u has ended after %llu calls, at %lld.%06ld\n", (unsigned)epochd_handle_epoch(before), calls,
+	       (long long)now.tv_sec, now.tv_nsec / 1000);
 	r = epochd_reconnect(client, 30000000000);
 	if (r < 0)
 		return r;

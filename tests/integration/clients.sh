@@ -63,8 +63,17 @@ expect_match "$(ctl handle kv "$old")" "^$old: good"
 [ "$(ctl rings kv --json | jq '[.rings[] | select(.owner == "client")] | length')" = 3 ] ||
 	fail "epochctl rings: $(ctl rings kv --json)"
 
-kill -s KILL "$(stat_of kv .pid)"
+# Each in the middle of a call: the service stands still, and has not heard the last one.
+each_waits()
+{
+	ctl clients kv --json | jq -e '(.clients | length) == 3 and all(.clients[]; .sent == .received + 1)' >"$dir/waits"
+}
+victim=$(stat_of kv .pid)
+kill -s STOP "$victim"
+await_that "each client to wait for a reply" each_waits
+kill -s KILL "$victim"
 await kv up 2
+await_stat .reclaimed.messages 3
 for name in one two three; do
 	await_that "$name to be told" has_line "$name" '^epoch 1 has ended after [0-9]+ calls'
 	await_that "$name in epoch 2" has_line "$name" '^epoch 2: handle'
