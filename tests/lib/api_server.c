@@ -140,7 +140,7 @@ static void on_joined(struct epochd_app *of, const struct epochd_peer *peer, voi
 static void on_signal(int signal)
 {
 	(void)signal;
-	epochd_stop(app);
+	epochd_stop(app);   /* NOLINT(bugprone-signal-handler): it may */
 }
 
 int main(void)
@@ -164,7 +164,7 @@ int main(void)
 	epochd_on_joined(app, on_joined, NULL);
 	epochd_on_gone(app, on_gone, first);
 	epochd_on_gone(app, on_gone, second);
-	signal(SIGTERM, on_signal);   /* NOLINT(bugprone-signal-handler): epochd_stop() may */
+	signal(SIGTERM, on_signal);
 	r = epochd_run(app);
 	epochd_detach(app);
 	return r < 0;

@@ -331,7 +331,7 @@ static struct epochd_app *served;
 static void on_signal(int signal)
 {
 	(void)signal;
-	epochd_stop(served);
+	epochd_stop(served);   /* NOLINT(bugprone-signal-handler): it may */
 }
 
 static int run_app(void)
@@ -348,7 +348,7 @@ static int run_app(void)
 	epochd_handle(served, work_id, on_work, NULL);
 	epochd_handle(served, hold_id, on_work, NULL);
 	epochd_on_joined(served, on_joined, NULL);
-	signal(SIGTERM, on_signal);   /* NOLINT(bugprone-signal-handler): epochd_stop() may */
+	signal(SIGTERM, on_signal);
 	r = epochd_run(served);
 	if (r < 0 && r != -ESTALE)
 		wrong("run: %s", strerrorname_np(-r));
