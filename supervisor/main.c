@@ -53,7 +53,7 @@ static const char usage[] =
 	"of run:\n"
 	"  --name NAME          of application and instance (default: the command's basename)\n"
 	"  --restart POLICY     always, on-failure (default) or never\n"
-	"  --readiness HOW      none (default) or notify\n"
+	"  --readiness HOW      none (default), notify or attach\n"
 	"  --http ADDR:PORT     GET of metrics, health and stats\n"
 	"\n"
 	"epochctl(1) asks a running epochd. Example: epochd run -- redis-server --port 7000\n";
