@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "apilib/doorbell.h"
@@ -19,6 +20,7 @@
 #include "apilib/place.h"
 
 static const int64_t timeout_usual = 10000000000;
+enum { ASK_AGAIN_NS = 50000000 };
 
 /* ---- attaching ---- */
 
@@ -203,17 +205,13 @@ static int prepare(struct epochd_app *app, char *why, size_t why_size)
 	return ep_family_join(&app->family, forget);
 }
 
-static int attach(struct epochd_app *app, const struct epochd_options *options, char *why, size_t why_size)
+static int ask(struct epochd_app *app, const char *folder, const struct epochd_options *options, int64_t deadline,
+	       char *why, size_t why_size)
 {
 	struct ep_wire_ready ready = { ep_wire_make(EP_WIRE_READY, sizeof ready) };
-	int64_t deadline = ep_deadline(options->timeout ? options->timeout : timeout_usual);
-	char folder[108];
-	int r = prepare(app, why, why_size);
+	int r;
 
-	if (r == 0)
-		r = ep_place_find(folder, sizeof folder, options, why, why_size);
-	if (r < 0)
-		return r;
+	ep_close_fd(&app->session);
 	app->session = ep_place_connect(folder, deadline, why, why_size);
 	if (app->session < 0)
 		return app->session;
@@ -229,6 +227,26 @@ static int attach(struct epochd_app *app, const struct epochd_options *options, 
 	if (r == 0 || r == -EPIPE || r == -ECONNRESET)
 		r = await_answer(app, deadline, why, why_size);
 	EP_FAULT(attached);
+	return r;
+}
+
+static int attach(struct epochd_app *app, const struct epochd_options *options, char *why, size_t why_size)
+{
+	const struct timespec pause = { .tv_nsec = ASK_AGAIN_NS };
+	int64_t deadline = ep_deadline(options->timeout ? options->timeout : timeout_usual);
+	char folder[108];
+	int r = prepare(app, why, why_size);
+
+	if (r == 0)
+		r = ep_place_find(folder, sizeof folder, options, why, why_size);
+	if (r < 0)
+		return r;
+	/* An external application's backoff, or what it waits for, takes its time. */
+	while ((r = ask(app, folder, options, deadline, why, why_size)) == -EAGAIN) {
+		if (ep_now() + ASK_AGAIN_NS > deadline)
+			return -ETIMEDOUT;
+		nanosleep(&pause, NULL);
+	}
 	if (r == 0)
 		r = watch(app, app->session);
 	if (r == 0)

@@ -253,8 +253,9 @@ typedef void epochd_joined_fn(struct epochd_app *app, const struct epochd_peer *
 typedef void epochd_gone_fn(struct epochd_app *app, const struct epochd_peer *peer, int why, void *user);
 typedef void epochd_post_fn(void *user);
 
-/* Serves from now on, as the application that this process was started as, or as options->name. types as
- * in epochd_connect(). Blocks up to the timeout.
+/* Serves from now on, as the application that this process was started as; or as options->name, which is
+ * `external`: then a new epoch begins with this process, as soon as its backoff lets it. types as in
+ * epochd_connect(). Blocks up to the timeout.
  *   -ENOENT   this process was not started by epochd, or no supervisor runs
  *   -EACCES   another user's, or not of this incarnation     -EBUSY   another process serves already */
 EPOCHD_API int epochd_attach(struct epochd_app **out, const struct epochd_type *types, size_t count,

@@ -343,6 +343,8 @@ static int kill_leftovers(struct app *app, pid_t *example)
 	struct incarnation_id id = app_incarnation(app);
 	struct leftovers leftovers = app_leftovers(app);
 
+	if (app->config->external)   /* what it started is its own affair */
+		return 0;
 	return app->adopted ? leftovers_kill_adopted(&leftovers, &id, example) :
 			      leftovers_kill(&leftovers, &id, example);
 }

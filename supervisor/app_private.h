@@ -57,6 +57,7 @@ struct app {
 	bool uncounted;              /* that next start is none of the restarts: it was stopped before */
 	bool waiting;                /* for another application; see groups.c */
 	bool awaits_epochs;          /* to become durable */
+	bool expected;               /* external: its next process may come */
 	bool adopted;                /* started by the supervisor before us */
 	bool exit_pending;           /* dead, but the outcome of its exec is yet to be read */
 	bool killed;                 /* SIGKILL was sent, and has not ended it yet */
@@ -131,6 +132,10 @@ uint64_t app_post(struct app *app, const char *event, const char *reason);
 void app_say_held(struct app *app);   /* for want of a durable epoch, with what the store says */
 void app_try_start(struct app *app);
 void app_spawn(struct app *app);             /* the incarnation that the spawn word names */
+/* External: may a process attach as the next incarnation? Then it is that: takes the pidfd. False: held, for want of
+ * a durable epoch; the pidfd stays the caller's. */
+bool app_expects(const struct app *app);
+bool app_begin_external(struct app *app, pid_t pid, int pidfd);
 void app_watch_process(struct app *app);     /* its pidfd, in `pidfd` */
 void app_child_exited(void *app);            /* for pids_add() */
 void app_is_up(struct app *app, const char *reason);

@@ -303,7 +303,7 @@ static uint64_t total_of(const struct app *app, enum ep_cause cause)
 
 /* Step 4. Redo first: a supervisor killed after any of these stores finds either a start that has
  * happened, and then counts it once, or none (I8). */
-static void begin(struct app *app, enum ep_cause cause, const char *token)
+static void begin(struct app *app, enum ep_cause cause, const char *token, pid_t external)
 {
 	struct ledger_record *ledger = app->ledger;
 	uint64_t after = cause ? total_of(app, cause) + 1 : 0;
@@ -316,8 +316,10 @@ static void begin(struct app *app, enum ep_cause cause, const char *token)
 	atomic_store_explicit(&ledger->redo_epoch, cause ? app->epoch + 1 : 0, memory_order_release);
 	FAULT(redo_written);
 	app->epoch++;
-	/* Release, with the child's compare-and-swap: the token is written by then. */
-	atomic_store_explicit(&ledger->spawn, spawn_word(app->epoch, 0, SPAWN_OPEN, 0),
+	/* Release, with the child's compare-and-swap: the token is written by then. One that came by itself is there
+	 * already, and never made again. */
+	atomic_store_explicit(&ledger->spawn,
+			      spawn_word(app->epoch, 0, external ? SPAWN_CLAIMED : SPAWN_OPEN, external),
 			      memory_order_release);
 	FAULT(spawn_word_open);
 	app_fence(app, EP_STARTING, (struct ep_end){ 0 });
@@ -352,7 +354,8 @@ static void hold(struct app *app)
 	app_save(app);
 }
 
-static void begin_next(struct app *app)
+/* Up to where its process is made; or it is `external`, and has come. False: held. */
+static bool begin_next(struct app *app, pid_t external)
 {
 	enum ep_cause cause = app->restart_cause;
 	bool counts = policy_counts(cause) && !app->no_room;
@@ -360,14 +363,16 @@ static void begin_next(struct app *app)
 	char token[40] = "";
 
 	app_clear_deadline(app);
-	open_cgroup(app);
-	app_open_output(app);
+	if (!external) {
+		open_cgroup(app);
+		app_open_output(app);
+	}
 	app->started_at = clock_real();
 	FAULT(prepared);
 	if (make_token(token) < 0 ||
 	    !ledger_incarnation_add(app->ledger, app->epoch + 1, app->started_at, cause)) {
 		hold(app);
-		return;
+		return false;
 	}
 	FAULT(incarnation_in_ledger);
 	app->active = true;
@@ -379,16 +384,63 @@ static void begin_next(struct app *app)
 	app->up_at = 0;
 	app->restart_cause = EP_NO_CAUSE;
 	app->identity = (struct identity){ 0 };
-	begin(app, cause, token);
+	begin(app, cause, token, external);
 	app->up_since = now;
 	if (!app->since)
 		app->since = app->started_at;
-	app_open_notify(app);
+	if (!external)
+		app_open_notify(app);
 	if (cause && history_add(&app->history, now, counts,
 				 app->config->intensity.restarts) < 0)
 		log_error(-ENOMEM, "app %s: a restart is missing in the last hour and day",
 			  app->config->name);
-	app_spawn(app);
+	return true;
+}
+
+/* ---- one that comes by itself ---- */
+
+/* Its next incarnation begins when a process attaches. */
+static void expect(struct app *app)
+{
+	const char *user = app->config->user;
+
+	app->expected = true;
+	app_move(app, APP_STOPPED, "waits for a process of %s%s to attach", user ? "user " : "epochd's user",
+		 user ? user : "");
+	app_save(app);
+}
+
+bool app_begin_external(struct app *app, pid_t pid, int pidfd)
+{
+	struct ledger_incarnation *entry;
+
+	app->expected = false;
+	if (!begin_next(app, pid))
+		return false;
+	app->adopted = false;
+	app->has_run = true;
+	app->pidfd = pidfd;
+	identity_from_pidfd(&app->identity, app->epochd->kernel, pid, pidfd);
+	identity_complete(&app->identity);   /* dead already: its pidfd tells */
+	ledger_identity_set(app->ledger, app->epoch, &app->identity);
+	entry = ledger_incarnation_find(app->ledger, app->epoch);
+	if (entry)
+		entry->pid = pid;
+	if (pids_add(app->epochd->pids, pid, app_child_exited, app) < 0)
+		log_error(-ENOMEM, "app %s: out of memory", app->config->name);
+	app_watch_process(app);
+	app_move(app, APP_STARTING, NULL);
+	if (app->config->start_timeout)
+		app_set_deadline(app, app->config->start_timeout);
+	app_fill_incarnation(app, app->epoch, NULL);
+	app_save(app);
+	return true;
+}
+
+bool app_expects(const struct app *app)
+{
+	return app->expected && app->wanted && !app->removed && !app->epochd->shutting_down && !app_runs(app) &&
+	       app->state == APP_STOPPED && app->epoch + 1 <= app->reserved;
 }
 
 void app_try_start(struct app *app)
@@ -412,7 +464,9 @@ void app_try_start(struct app *app)
 		app_save(app);
 	} else if (app->epoch + 1 > app->reserved) {
 		hold(app);
-	} else {
-		begin_next(app);
+	} else if (app->config->external) {
+		expect(app);
+	} else if (begin_next(app, 0)) {
+		app_spawn(app);
 	}
 }

@@ -381,6 +381,8 @@ static void check_command(struct load *load, const struct app_config *app)
 {
 	int line = load_line_of(load, IN_APPLICATION, "command");
 
+	if (app->external)
+		return;
 	if (line == 0)
 		mistake_at(load, load->section_line, IN_APPLICATION, "command",
 			   "missing: expected a program and its arguments, such as "
@@ -391,6 +393,31 @@ static void check_command(struct load *load, const struct app_config *app)
 			   "expected a list of words, as no shell splits it: "
 			   "{ \"/usr/bin/program\", \"--option\" }, not \"%.100s\"",
 			   app->command[0]);
+}
+
+/* What only means something to those who are started. */
+static void check_external(struct load *load, struct app_config *app)
+{
+	static const struct { enum scope scope; const char *word; } no[] = {
+		{ IN_APPLICATION, "command" }, { IN_APPLICATION, "directory" }, { IN_APPLICATION, "environment" },
+		{ IN_APPLICATION, "clear-environment" }, { IN_APPLICATION, "group" }, { IN_APPLICATION, "groups" },
+		{ IN_APPLICATION, "umask" }, { IN_APPLICATION, "no-new-privileges" },
+		{ IN_APPLICATION, "readiness" }, { IN_APPLICATION, "watchdog" }, { IN_OUTPUT, "file" },
+	};
+
+	if (!app->external)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(no); i++) {
+		int line = load_line_of(load, no[i].scope, no[i].word);
+
+		if (line)
+			mistake_at(load, line, no[i].scope, no[i].word,
+				   "means nothing with external = true: a process attaches by itself");
+	}
+	if (app->limit_count)
+		mistake_at(load, load->section_line, IN_APPLICATION, "limits",
+			   "means nothing with external = true: a process attaches by itself");
+	app->readiness = READINESS_ATTACH;
 }
 
 static void check_backoff(struct load *load, const struct app_config *app)
@@ -438,6 +465,7 @@ static void check_app(struct load *load, struct app_config *app)
 
 	check_name(load, IN_APPLICATION);
 	check_command(load, app);
+	check_external(load, app);
 	check_backoff(load, app);
 	check_companion(load, IN_HEALTH, "command", of_health, ARRAY_SIZE(of_health));
 	check_companion(load, IN_OUTPUT, "file", of_output, ARRAY_SIZE(of_output));

@@ -48,7 +48,7 @@ static bool same_limits(const struct app_config *a, const struct app_config *b)
  * (WATCHDOG_USEC): with a shorter one a healthy program would be killed for keeping the old one. */
 static bool same_start(const struct app_config *a, const struct app_config *b)
 {
-	return same_list(a->command, b->command) &&
+	return a->external == b->external && same_list(a->command, b->command) &&
 	       same_text(a->directory, b->directory) &&
 	       same_list(a->environment, b->environment) &&
 	       a->clear_environment == b->clear_environment &&

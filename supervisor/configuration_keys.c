@@ -464,6 +464,7 @@ static const struct key group_keys[] = {
 };
 static const struct key application_keys[] = {
 	{ "command",           store_argument, APP(command), true },
+	{ "external",          store_bool,     APP(external) },
 	{ "directory",         store_path,     APP(directory) },
 	{ "environment",       store_variable, APP(environment), true },
 	{ "clear-environment", store_bool,     APP(clear_environment) },
@@ -543,7 +544,7 @@ const struct section config_sections[SCOPES] = {
 
 /* Words of the application that are promised, and not yet kept. */
 static const char *const later[] = {
-	"external", "shm", "keepalive", "gc", "gc-timeout",
+	"shm", "keepalive", "gc", "gc-timeout",
 };
 
 bool scope_is_global(enum scope scope)

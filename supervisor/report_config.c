@@ -216,10 +216,11 @@ static json_t *origin_json(const struct app_config *config)
 
 json_t *report_config_json(const struct app_config *config)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:b, s:o, s:s, s:o, s:o, s:s, "
+	return json_pack("{s:o, s:o, s:b, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:b, s:o, s:s, s:o, s:o, s:s, "
 			 "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "origin", origin_json(config),
 			 "command", list_json(config->command),
+			 "external", config->external,
 			 "directory", report_text(config->directory),
 			 "environment", environment_json(config->environment),
 			 "clear-environment", config->clear_environment,

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "supervisor/app_private.h"
@@ -17,6 +19,10 @@
 #include "supervisor/log.h"
 #include "supervisor/service.h"
 #include "supervisor/sessions.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
 
 /* Its fence word, as this thread wrote it last. */
 static uint64_t fence_of(const struct app *app)
@@ -35,8 +41,50 @@ bool service_serves(const struct service *service)
 
 static bool is_of_incarnation(const struct session *session, struct app *app, const char *token)
 {
+	if (app->config->external)
+		return session->pid && session->pid == app->identity.pid;
 	return app->ledger->token[0] && strcmp(token, app->ledger->token) == 0 &&
 	       (session->pid == 0 || app_notify_sender(session->pid, session->uid, app));
+}
+
+/* Of whoever connected, so that no other process of that pid is meant. */
+static int open_peer(const struct session *session)
+{
+	int pidfd = -1;
+	socklen_t size = sizeof pidfd;
+
+	if (session->pid && getsockopt(session->io.fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0)
+		return pidfd;
+	return session->pid ? pidfd_open(session->pid, 0) : -1;   /* before Linux 6.5 */
+}
+
+/* A process that came by itself begins the next epoch. False: it was refused; -EAGAIN: it may come again. */
+static bool begin_external(struct session *session, struct app *app)
+{
+	uid_t uid = app->config->uid == (uid_t)-1 ? geteuid() : app->config->uid;
+	int pidfd;
+
+	if (session->uid != uid) {
+		session_refuse(session, -EACCES, "%s is a process of uid %u, and this is one of uid %u", app_name(app),
+			       (unsigned)uid, (unsigned)session->uid);
+		return false;
+	}
+	if (app->state == APP_FATAL) {
+		session_refuse(session, -EACCES, "%s is fatal: %.160s", app_name(app), app->reason ? app->reason : "");
+		return false;
+	}
+	if (!app_expects(app)) {
+		session_refuse(session, -EAGAIN, "%s is %s%s%.160s", app_name(app), app_state_name(app->state),
+			       app->reason ? ": " : "", app->reason ? app->reason : "");
+		return false;
+	}
+	pidfd = open_peer(session);
+	if (pidfd >= 0 && app_begin_external(app, session->pid, pidfd))
+		return true;
+	if (pidfd >= 0)
+		close(pidfd);
+	session_refuse(session, -EAGAIN, "%s cannot begin now", app_name(app));
+	return false;
 }
 
 static bool on_attach(struct session *session, struct ep_wire_attach *attach)
@@ -50,6 +98,12 @@ static bool on_attach(struct session *session, struct ep_wire_attach *attach)
 	if (!app) {
 		session_refuse(session, -ENOENT, "there is no application %s in instance %s", name,
 			       epochd->config->instance);
+		return false;
+	}
+	if (app->config->external && !app_runs(app) && !begin_external(session, app))
+		return false;
+	if (app->config->external && session->pid != app->identity.pid) {
+		session_refuse(session, -EBUSY, "%s is pid %d, which has not ended", name, (int)app->identity.pid);
 		return false;
 	}
 	if ((app->state != APP_STARTING && app->state != APP_UP) ||

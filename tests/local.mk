@@ -167,6 +167,7 @@ integration_tests = \
 	tests/integration/epochctl_status.sh \
 	tests/integration/epochctl_verbs.sh \
 	tests/integration/examples.sh \
+	tests/integration/external.sh \
 	tests/integration/faults.sh \
 	tests/integration/forker.sh \
 	tests/integration/groups.sh \

@@ -4,6 +4,10 @@
  *           command = { "kv-server" }
  *           readiness = attach
  *   }
+ *
+ * With a name, `kv-server kv`, it is an external application, which somebody else starts:
+ *
+ *   application "kv" { external = true }
  */
 #include <signal.h>
 #include <stdio.h>
@@ -65,11 +69,11 @@ static void on_signal(int signal)
 	epochd_stop(app);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	static struct store store;
 	char why[256] = "";
-	struct epochd_options options = { .why = why, .why_size = sizeof why };
+	struct epochd_options options = { .why = why, .why_size = sizeof why, .name = argc > 1 ? argv[1] : NULL };
 	struct sigaction end = { .sa_handler = on_signal };
 	int r = epochd_attach(&app, kv_messages, kv_count, &options);
 

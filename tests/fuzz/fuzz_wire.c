@@ -62,6 +62,16 @@ enum app_state app_state(const struct app *app) { return app->state; }
 const char *app_state_name(enum app_state state) { return state == APP_UP ? "up" : "backoff"; }
 void app_is_up(struct app *app, const char *reason) { (void)app; (void)reason; }
 void app_save(struct app *app) { (void)app; }
+bool app_runs(const struct app *app) { return app->state == APP_UP; }
+bool app_expects(const struct app *app) { (void)app; return false; }
+
+bool app_begin_external(struct app *app, pid_t pid, int pidfd)
+{
+	(void)app;
+	(void)pid;
+	(void)pidfd;
+	return false;
+}
 
 bool app_notify_sender(pid_t pid, uid_t uid, void *user)
 {

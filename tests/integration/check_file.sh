@@ -53,8 +53,14 @@ END
 bad '[0-9]+' '' <<'END'
 application "kv" { command = { "/bin/true" }
 END
-bad 2 'external.*not in this version' <<'END'
+bad 2 'keepalive.*not in this version' <<'END'
 application "kv" {
+	keepalive { interval = 1s }
+}
+END
+bad 2 'command.*means nothing with external = true' <<'END'
+application "kv" {
+	command = { "/bin/true" }
 	external = true
 }
 END

@@ -475,7 +475,9 @@ static const struct {
 	  "t:1: applicaton: unknown; did you mean \"application\"?\n" },
 	{ "group g { strategie = one-for-all }\n" APP(""),
 	  "t:1: group \"g\": strategie: unknown; did you mean \"strategy\"?\n" },
-	{ APP("external = true"), "t:3: application \"kv\": external: not in this version\n" },
+	{ APP("external = true"), "t:2: application \"kv\": command: means nothing with external = true: a process "
+				  "attaches by itself\n" },
+	{ APP("keepalive { }"), "t:3: application \"kv\": keepalive: not in this version\n" },
 	{ APP("shm = { \"/a\" }"), "t:3: application \"kv\": shm: not in this version\n" },
 	{ APP("clients { max = 0\nmax-per-user = 1048577\nallow = { \"no such user\" } }"),
 	  "t:3: application \"kv\": clients max: expected a number from 1 to 1048576, not \"0\"\n"
