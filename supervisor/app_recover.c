@@ -562,9 +562,9 @@ void app_resume(struct app *app)
 		app_sweep(app);
 		break;
 	case FOUND_CANCELLED:
-		if (app->wanted)
+		if (app->wanted && !app->config->external)
 			spawn_again(app);
-		else   /* stopped or taken out of the configuration: it never ran */
+		else   /* stopped, taken out of the configuration, or external by now: it never ran */
 			it_is_over(app, EP_ASKED);
 		break;
 	case FOUND_ALIVE:

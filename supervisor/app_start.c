@@ -404,7 +404,7 @@ static void expect(struct app *app)
 {
 	const char *user = app->config->user;
 
-	app->expected = true;
+	app->expected = app->waiting = true;
 	app_move(app, APP_STOPPED, "waits for a process of %s%s to attach", user ? "user " : "epochd's user",
 		 user ? user : "");
 	app_save(app);
@@ -414,7 +414,7 @@ bool app_begin_external(struct app *app, pid_t pid, int pidfd)
 {
 	struct ledger_incarnation *entry;
 
-	app->expected = false;
+	app->expected = app->waiting = false;
 	if (!begin_next(app, pid))
 		return false;
 	app->adopted = false;

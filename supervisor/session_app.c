@@ -17,6 +17,7 @@
 #include "supervisor/epochd.h"
 #include "supervisor/ledger.h"
 #include "supervisor/log.h"
+#include "supervisor/pids.h"
 #include "supervisor/service.h"
 #include "supervisor/sessions.h"
 
@@ -71,6 +72,10 @@ static bool begin_external(struct session *session, struct app *app)
 	}
 	if (app->state == APP_FATAL) {
 		session_refuse(session, -EACCES, "%s is fatal: %.160s", app_name(app), app->reason ? app->reason : "");
+		return false;
+	}
+	if (pids_know(app->epochd->pids, session->pid)) {
+		session_refuse(session, -EBUSY, "pid %d is another application", (int)session->pid);
 		return false;
 	}
 	if (!app_expects(app)) {

@@ -22,8 +22,11 @@ struct policy {
 };
 
 /* What has happened so far. */
+/* How the reason of one begins that is stopped for now only. */
+#define WAITS "waits for "
+
 struct past {
-	const char *name, *state;
+	const char *name, *state, *reason;
 	unsigned epoch;
 	double up;            /* seconds; < 0: it is not up */
 	double again_in;      /* in backoff: seconds */
@@ -151,6 +154,7 @@ static int past_of(struct past *past, const json_t *app, const json_t *incarnati
 	*past = (struct past){
 		.name = string(app, "name"),
 		.state = string(app, "state"),
+		.reason = string(app, "reason"),
 		.epoch = (unsigned)number(app, "epoch", 0),
 		.up = number(app, "up_seconds", -1),
 		.again_in = retry_at > now ? retry_at - now : 0,
@@ -242,6 +246,9 @@ static bool say_where_it_stands(FILE *out, const struct past *past)
 	if (strcmp(past->state, "fatal") == 0)
 		fprintf(out, "Nothing starts it again until a person says so: `epochctl reset %s`.\n",
 			past->name);
+	else if (strcmp(past->state, "stopped") == 0 && past->reason &&
+		 strncmp(past->reason, WAITS, strlen(WAITS)) == 0)
+		fprintf(out, "It %s.\n", past->reason);
 	else if (strcmp(past->state, "stopped") == 0)
 		fprintf(out, "Nothing starts it until a person says so: `epochctl start %s`.\n",
 			past->name);

@@ -8,7 +8,7 @@ client=$EPOCHD_BUILD/contrib/examples/kv-client
 write_config <<END
 application "kv" {
 	external = true
-	backoff { initial = 0s }  intensity { restarts = 2  within = 1h }
+	backoff { initial = 0s }  intensity { restarts = 3  within = 1h }
 }
 END
 # start_server: one more process that says it is kv; its pid is in $server_pid.
@@ -23,6 +23,7 @@ start_epochd
 await kv stopped
 expect_match "$(ctl status)" "waits for a process of epochd's user to attach"
 expect_eq "$(stat_of kv .pid)" null "the pid of nobody"
+expect_match "$(ctl explain kv)" "It waits for a process"
 
 start_server
 first=$server_pid
@@ -67,14 +68,30 @@ await kv up 3
 expect_stat kv .pid "$third"
 expect_stat kv .restarts.total 1
 
+# Other words for it: it becomes one that is started, and external again, while nothing runs.
+kill -s KILL "$third"
+await kv stopped
+sed 's|external = true|command = { "/bin/sleep", "1000" }|' "$config" >"$dir/other"
+cp "$config" "$dir/this"
+cp "$dir/other" "$config"
+ctl reload --wait
+await kv up 4
+expect_stat kv .restarts.total 2
+cp "$dir/this" "$config"
+ctl reload --wait
+await kv stopped
+expect_match "$(ctl status)" "waits for a process"
+start_server
+await kv up 5
+third=$server_pid
+
 # Too often: fatal, as any other.
 kill -s KILL "$third"
 await kv stopped
 start_server
-await kv up 4
-expect_stat kv .restarts.total 2
+await kv up 6
 kill -s KILL "$server_pid"
 await kv fatal
 start_server
 ! wait "$server_pid" || fail "a fatal application was attached to"
-expect_match "$(cat "$dir/server.$servers")" "kv is fatal: 2 restarts within 3600 s are used up"
+expect_match "$(cat "$dir/server.$servers")" "kv is fatal: 3 restarts within 3600 s are used up"
