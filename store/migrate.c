@@ -79,6 +79,13 @@ static const char *const steps[SQL_SCHEMA_VERSION] = {
 	"  reason TEXT"
 	");"
 	"CREATE INDEX event_app ON event (app) WHERE app IS NOT NULL;",
+
+	/* What was taken back of the channels of its clients. NULL: not known, or it had none. */
+	"ALTER TABLE incarnation ADD COLUMN reclaimed_messages INTEGER;"
+	"ALTER TABLE incarnation ADD COLUMN reclaimed_bytes INTEGER;"
+	"ALTER TABLE incarnation ADD COLUMN reclaimed_channels_lost INTEGER;"
+	"ALTER TABLE incarnation ADD COLUMN collected_buffers INTEGER;"
+	"ALTER TABLE incarnation ADD COLUMN collected_bytes INTEGER;",
 };
 
 int sql_version(sqlite3 *db, int64_t *out)

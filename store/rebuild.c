@@ -140,7 +140,10 @@ static const struct {
 #undef MARK
 	{ "SELECT app, epoch, pid, start_ticks, pidfd_inode, started_at, up_at, ended_at, restart,"
 	  " cause, code, signal, oom, detail FROM incarnation ORDER BY app", "DESC, epoch DESC",
-	  "INSERT OR IGNORE INTO incarnation VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" },
+	  /* Not what was reclaimed, which older versions do not have. */
+	  "INSERT OR IGNORE INTO incarnation (app, epoch, pid, start_ticks, pidfd_inode, started_at, up_at,"
+	  " ended_at, restart, cause, code, signal, oom, detail)"
+	  " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)" },
 	{ "SELECT number, at, app, epoch, event, reason FROM event ORDER BY number", "DESC",
 	  "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?)" },
 };

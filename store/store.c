@@ -261,6 +261,8 @@ static void merge(struct store_incarnation *into, struct store_incarnation *row)
 	KEEP_KNOWN(oom, -1);
 	KEEP_KNOWN(detail, NULL);
 #undef KEEP_KNOWN
+	if (row->reclaimed.is_known)
+		into->reclaimed = row->reclaimed;
 	row->detail = row->detail ? detail : NULL;   /* the old one goes with `row` */
 }
 

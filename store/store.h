@@ -120,6 +120,14 @@ void store_each_app(struct store *store, store_app_fn *fn, void *user);
  * as handed over up to one moment. */
 void store_app_put(struct store_app *app, const struct store_state *state);
 
+/* Of the channels of an incarnation's clients, when all of them were counted. */
+struct store_reclaimed {
+	bool is_known;
+	uint64_t messages, bytes;
+	uint64_t channels_lost;
+	uint64_t collected_buffers, collected_bytes;
+};
+
 /* One incarnation, a row keyed by (application, epoch). Strings are static, or the store's in what
  * is read back: valid until the callback returns. */
 struct store_incarnation {
@@ -136,6 +144,7 @@ struct store_incarnation {
 	int signal;              /* number; 0: none, not known */
 	int oom;                 /* 1, 0; -1: not known */
 	const char *detail;      /* one line for people ("exec: No such file ..."); NULL. Copied. */
+	struct store_reclaimed reclaimed;
 };
 
 /* Upserts in the next commit, and marks the application dirty. What is not known (0, NULL, -1)

@@ -15,6 +15,7 @@
 
 #include "store/store.h"
 #include "supervisor/cgroups.h"
+#include "supervisor/clients.h"
 #include "supervisor/clock.h"
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
@@ -263,6 +264,19 @@ void app_fill_incarnation(const struct app *app, uint32_t epoch, const char *det
 	if (store_app_incarnation(app->stored, &row) < 0)
 		log_error(-ENOMEM, "app %s epoch %u: its row waits in the ledger", app->config->name,
 			  epoch);
+}
+
+/* When all of its channels were counted: a moment after its end. */
+void app_fill_reclaimed(const struct app *app, const struct clients_sum *sum)
+{
+	const struct store_incarnation row = {
+		.epoch = sum->epoch, .code = -1, .oom = -1,
+		.reclaimed = { true, sum->messages, sum->bytes, sum->lost, sum->collected, sum->collected_bytes },
+	};
+
+	if (store_app_incarnation(app->stored, &row) < 0)
+		log_error(-ENOMEM, "app %s epoch %u: what was reclaimed is in the totals only", app->config->name,
+			  sum->epoch);
 }
 
 void app_lost(struct app *app, struct ep_end end)

@@ -154,6 +154,8 @@ void app_sweep(struct app *app);
 void app_decide(struct app *app);                     /* what comes after the end */
 void app_describe_end(const struct ep_end *end, char *text, size_t size);
 void app_fill_incarnation(const struct app *app, uint32_t epoch, const char *detail);
+struct clients_sum;
+void app_fill_reclaimed(const struct app *app, const struct clients_sum *sum);
 
 /* app_notify.c */
 void app_on_deadline(struct app *app);

@@ -17,7 +17,7 @@
 #include "supervisor/identity.h"
 #include "supervisor/ledger.h"
 
-enum { SLICE = 64, TOLD_SLICE = 512, GROW_SLOTS = 32 };
+enum { SLICE = 64, TOLD_SLICE = 512, GROW_SLOTS = 32, EPOCHS = 8 };
 
 /* Free indices in the order in which they became so; a circle. */
 struct queue {
@@ -39,6 +39,7 @@ struct clients {
 	uint32_t ended_epoch;        /* those up to it are no more connected */
 	uint32_t connected;
 	uint64_t refused[6];         /* as the application last said */
+	struct clients_sum sum[EPOCHS];   /* of the last epochs, each at its number modulo that */
 };
 
 /* ---- lists ---- */
@@ -205,6 +206,33 @@ static void add(const struct clients_place *place, uint64_t handle,
 	redo(place, handle);
 }
 
+static void add_to_epoch(struct clients *clients, uint32_t epoch, const struct ep_reclaimed *counts, bool lost)
+{
+	struct clients_sum *sum = &clients->sum[epoch % EPOCHS];
+
+	if (sum->epoch != epoch)
+		return;   /* long ago: the totals have it */
+	sum->messages += counts->messages;
+	sum->bytes += counts->bytes;
+	sum->lost += lost;
+	sum->collected += counts->collected;
+	sum->collected_bytes += counts->collected_bytes;
+}
+
+bool clients_take_sum(struct clients *clients, struct clients_sum *out)
+{
+	for (int i = 0; i < EPOCHS; i++) {
+		struct clients_sum *sum = &clients->sum[i];
+
+		if (!sum->epoch || sum->epoch > clients->ended_epoch)
+			continue;
+		*out = *sum;
+		*sum = (struct clients_sum){ 0 };
+		return true;
+	}
+	return false;
+}
+
 static void add_counts(struct clients *clients, const struct client *client,
 		       const struct ep_reclaimed *counts, bool lost)
 {
@@ -215,6 +243,7 @@ static void add_counts(struct clients *clients, const struct client *client,
 	};
 
 	add(&clients->place, client->handle, more, false);
+	add_to_epoch(clients, ep_handle_epoch(client->handle), counts, lost);
 }
 
 static void recover_slot(const struct clients_place *place, uint32_t index, uint32_t lives)
@@ -296,6 +325,7 @@ void clients_begin(struct clients *clients, uint32_t epoch)
 	if (epoch == clients->epoch)
 		return;
 	clients->epoch = epoch;
+	clients->sum[epoch % EPOCHS] = (struct clients_sum){ .epoch = epoch };
 	memset(clients->refused, 0, sizeof clients->refused);
 	for (uint32_t i = 0; i < clients->room; i++)
 		clients->generation[i] = 0;

@@ -84,6 +84,15 @@ typedef void client_fn(struct client *client, void *user);
 void clients_end_all(struct clients *clients);
 bool clients_go_on(struct clients *clients, client_fn *fn, void *user);
 
+/* What was counted of an epoch's channels, by whomever. */
+struct clients_sum {
+	uint32_t epoch;
+	uint64_t messages, bytes, lost, collected, collected_bytes;
+};
+
+/* Of an epoch that has ended, when clients_go_on() has nothing left; each is given once, the last eight are kept. */
+bool clients_take_sum(struct clients *clients, struct clients_sum *out);
+
 uint32_t clients_connected(const struct clients *clients);
 void clients_each(const struct clients *clients, client_fn *fn, void *user);   /* with a session */
 

@@ -259,9 +259,25 @@ json_t *report_app_json(const struct report_app *app)
 			 "shm_cleaned", shm_cleaned_json(app));
 }
 
+static json_t *reclaimed_of(const struct store_reclaimed *of)
+{
+	if (!of->is_known)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I}", "messages", (json_int_t)of->messages, "bytes", (json_int_t)of->bytes,
+			 "channels_lost", (json_int_t)of->channels_lost);
+}
+
+static json_t *collected_of(const struct store_reclaimed *of)
+{
+	if (!of->is_known)
+		return json_null();
+	return json_pack("{s:I, s:I}", "buffers", (json_int_t)of->collected_buffers,
+			 "bytes", (json_int_t)of->collected_bytes);
+}
+
 json_t *report_incarnation_json(const struct store_incarnation *row)
 {
-	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "epoch", (json_int_t)row->epoch,
 			 "pid", count_or_null((uint64_t)row->pid, row->pid > 0),
 			 "started_at", report_time(row->started_at),
@@ -272,7 +288,9 @@ json_t *report_incarnation_json(const struct store_incarnation *row)
 			 "code", count_or_null((uint64_t)row->code, row->code >= 0),
 			 "signal", signal_json(row->signal),
 			 "oom", oom_json(row->oom),
-			 "detail", report_text(row->detail));
+			 "detail", report_text(row->detail),
+			 "reclaimed", reclaimed_of(&row->reclaimed),
+			 "garbage_collected", collected_of(&row->reclaimed));
 }
 
 json_t *report_event_json(const struct store_event *event)

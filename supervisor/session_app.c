@@ -348,6 +348,16 @@ static void tell_fenced(struct client *client, void *user)
 	client_fenced(session, -ESTALE, text);
 }
 
+/* All of it is counted: into the rows of their epochs, and the totals. */
+static void save_counts(const struct service *service)
+{
+	struct clients_sum sum;
+
+	while (clients_take_sum(service->clients, &sum))
+		app_fill_reclaimed(service->app, &sum);
+	app_save(service->app);
+}
+
 static void on_slice(EV_P_ ev_timer *w, int revents)
 {
 	struct service *service = container_of(w, struct service, slice);
@@ -355,7 +365,7 @@ static void on_slice(EV_P_ ev_timer *w, int revents)
 	(void)revents;
 	if (!clients_go_on(service->clients, tell_fenced, service)) {
 		ev_timer_stop(EV_A_ w);
-		app_save(service->app);
+		save_counts(service);
 	}
 }
 
@@ -405,6 +415,7 @@ void sessions_forget(struct sessions *sessions, struct app *app)
 	sessions_fence_moved(sessions, app);
 	while (clients_go_on(app->service->clients, tell_fenced, app->service))
 		;   /* ends the sessions of those who are gone */
+	save_counts(app->service);
 	for (session = sessions->all.next; session != &sessions->all; session = next) {
 		next = session->next;
 		if (session->service == app->service)

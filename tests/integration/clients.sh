@@ -74,6 +74,12 @@ await_that "each client to wait for a reply" each_waits
 kill -s KILL "$victim"
 await kv up 2
 await_stat .reclaimed.messages 3
+row_is()
+{
+	[ "$(api /v1/apps/kv/incarnations | jq -c '.incarnations[] | select(.epoch == 1) |
+		[.reclaimed.messages, .reclaimed.channels_lost, .garbage_collected.buffers]')" = "$1" ]
+}
+await_that "the row of epoch 1 to say so" row_is '[3,0,0]'
 for name in one two three; do
 	await_that "$name to be told" has_line "$name" '^epoch 1 has ended after [0-9]+ calls'
 	await_that "$name in epoch 2" has_line "$name" '^epoch 2: handle'

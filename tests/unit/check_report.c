@@ -152,18 +152,22 @@ START_TEST(an_incarnation_tells_its_whole_life)
 		.restart = "crashed", .cause = "exited", .code = 0, .signal = 0, .oom = 0,
 		.detail = "it said goodbye",
 	};
-	struct store_incarnation young = { .epoch = 1, .code = -1, .signal = 61, .oom = -1 };
+	struct store_incarnation young = { .epoch = 1, .code = -1, .signal = 61, .oom = -1,
+					   .reclaimed = { true, 1, 2, 3, 4, 5 } };
 
 	assert_json(report_incarnation_json(&row),
 		    "{\"epoch\":5,\"pid\":99,\"started_at\":\"2025-11-22T20:14:02.511Z\","
 		    "\"up_at\":\"2025-11-22T20:14:02.511Z\","
 		    "\"ended_at\":\"2025-11-22T20:14:02.511Z\",\"restart\":\"crashed\","
 		    "\"cause\":\"exited\",\"code\":0,\"signal\":null,\"oom\":false,"
-		    "\"detail\":\"it said goodbye\"}");
+		    "\"detail\":\"it said goodbye\",\"reclaimed\":null,"
+		    "\"garbage_collected\":null}");
 	assert_json(report_incarnation_json(&young),
 		    "{\"epoch\":1,\"pid\":null,\"started_at\":null,\"up_at\":null,"
 		    "\"ended_at\":null,\"restart\":null,\"cause\":null,\"code\":null,"
-		    "\"signal\":\"61\",\"oom\":null,\"detail\":null}");
+		    "\"signal\":\"61\",\"oom\":null,\"detail\":null,"
+		    "\"reclaimed\":{\"messages\":1,\"bytes\":2,\"channels_lost\":3},"
+		    "\"garbage_collected\":{\"buffers\":4,\"bytes\":5}}");
 }
 END_TEST
 
@@ -216,7 +220,7 @@ START_TEST(the_configuration_is_shown_in_its_own_words)
 
 	assert_json(report_config_json(&config),
 		    "{\"origin\":{\"file\":\"/etc/epochd/epochd.conf\",\"line\":12},"
-		    "\"command\":[\"/usr/bin/kv\",\"-x\"],\"directory\":\"/var/lib/kv\","
+		    "\"command\":[\"/usr/bin/kv\",\"-x\"],\"external\":false,\"directory\":\"/var/lib/kv\","
 		    "\"environment\":[\"KV_MODE\",\"KEY\"],\"clear-environment\":true,"
 		    "\"user\":\"kv\",\"group\":\"kv\",\"groups\":[\"video\"],\"umask\":\"0027\","
 		    "\"no-new-privileges\":true,\"limits\":{\"nofile\":\"1024:65536\","
@@ -241,7 +245,7 @@ START_TEST(what_is_not_configured_is_null_or_empty)
 				     .backoff = { .factor = 1 }, .stop_signal = SIGTERM };
 
 	assert_json(report_config_json(&config),
-		    "{\"origin\":null,\"command\":[],\"directory\":null,\"environment\":[],"
+		    "{\"origin\":null,\"command\":[],\"external\":false,\"directory\":null,\"environment\":[],"
 		    "\"clear-environment\":false,\"user\":null,\"group\":null,\"groups\":[],"
 		    "\"umask\":\"0022\",\"no-new-privileges\":false,\"limits\":{},"
 		    "\"restart\":\"always\",\"backoff\":{\"initial\":\"0s\",\"factor\":1.0,"

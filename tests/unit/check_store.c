@@ -434,8 +434,18 @@ START_TEST(what_is_not_known_never_overwrites_what_is)
 	if (_i)
 		read_incarnations(store, "kv", 0, 1);
 	ck_assert_int_eq(store_app_incarnation(app, &(struct store_incarnation){
+		.epoch = 2, .code = -1, .oom = -1, .reclaimed = { true, 6, 5, 4, 3, 0 } }), 0);
+	if (_i)
+		read_incarnations(store, "kv", 0, 1);
+	ck_assert_int_eq(store_app_incarnation(app, &(struct store_incarnation){
 		.epoch = 2, .code = -1, .oom = -1, .detail = longer }), 0);
 	read_incarnations(store, "kv", 0, 10);
+	ck_assert(answer.row.reclaimed.is_known);
+	ck_assert_uint_eq(answer.row.reclaimed.messages, 6);
+	ck_assert_uint_eq(answer.row.reclaimed.bytes, 5);
+	ck_assert_uint_eq(answer.row.reclaimed.channels_lost, 4);
+	ck_assert_uint_eq(answer.row.reclaimed.collected_buffers, 3);
+	ck_assert_uint_eq(answer.row.reclaimed.collected_bytes, 0);
 	ck_assert_uint_eq(answer.count, 1);
 	ck_assert_int_eq(answer.row.pid, 102);
 	ck_assert_int_eq(answer.row.started_at, 1002);
@@ -1093,6 +1103,31 @@ START_TEST(a_network_file_system_is_refused)
 }
 END_TEST
 
+/* One of version 1, which has rows: they stay, and what they do not say is not known. */
+START_TEST(an_older_schema_is_migrated)
+{
+	static const char *const since[] = { "reclaimed_messages", "reclaimed_bytes", "reclaimed_channels_lost",
+					     "collected_buffers", "collected_bytes" };
+	struct store *store = start();
+	char query[128];
+
+	incarnation(get(store, "kv"), 3);
+	ck_assert_int_eq(store_close(store, true), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(since); i++) {
+		snprintf(query, sizeof query, "ALTER TABLE incarnation DROP COLUMN %s", since[i]);
+		ask_number(query);
+	}
+	ask_number("PRAGMA user_version = 1");
+	store = start();
+	ck_assert_int_eq(ask_number("PRAGMA user_version"), 2);
+	read_incarnations(store, "kv", 0, 10);
+	ck_assert_uint_eq(answer.count, 1);
+	ck_assert_int_eq(answer.row.pid, 103);
+	ck_assert(!answer.row.reclaimed.is_known);
+	ck_assert_int_eq(store_close(store, true), 0);
+}
+END_TEST
+
 START_TEST(a_newer_schema_is_refused_and_left_alone)
 {
 	struct store *store = open_store();
@@ -1523,6 +1558,7 @@ static void fill(TCase *tcase)
 	tcase_add_loop_test(tcase, a_start_that_cannot_write_uses_what_an_unclean_end_had_reserved, 0, 2);
 	tcase_add_test(tcase, what_cannot_be_opened_or_made_is_an_error);
 	tcase_add_test(tcase, a_network_file_system_is_refused);
+	tcase_add_test(tcase, an_older_schema_is_migrated);
 	tcase_add_test(tcase, a_newer_schema_is_refused_and_left_alone);
 	tcase_add_test(tcase, junk_is_set_aside_and_the_uuid_adopted);
 	tcase_add_test(tcase, what_a_broken_database_still_gives_is_salvaged);
