@@ -35,6 +35,7 @@ static struct {
 } bench = { .fd = -1 };
 
 extern char **environ;
+static const int ends[] = { SIGHUP, SIGINT, SIGTERM };   /* tell us to end */
 
 int64_t bench_now(void)
 {
@@ -143,7 +144,6 @@ static void bind_socket(void)
 
 void bench_init(const char *epochd, const char *beacon)
 {
-	static const int ends[] = { SIGHUP, SIGINT, SIGTERM };
 	struct sigaction action = { .sa_handler = on_told };   /* no SA_RESTART */
 
 	resolve(bench.epochd, epochd);
@@ -256,20 +256,28 @@ pid_t bench_epochd_run(const char *text)
 	char config[80], state[80];
 	char *argv[] = { bench.epochd, (char *)"-c", config, (char *)"--instance", bench.instance,
 			 (char *)"--runtime-dir", bench.runtime, (char *)"--state-dir", state, NULL };
+	sigset_t all, before;
 	int log;
 
 	make_dirs(config, state, sizeof config);
 	write_config(config, text);
 	log = open(bench.log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	/* Told to end before its exec, it must not run our handler, which would only remember that. */
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, &before);
 	bench.supervisor = fork();
 	if (log < 0 || bench.supervisor < 0)
 		bench_die("cannot start epochd: %s", strerror(errno));
 	if (bench.supervisor == 0) {
+		for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+			signal(ends[i], SIG_DFL);
+		sigprocmask(SIG_SETMASK, &before, NULL);
 		if (dup2(log, 1) < 0 || dup2(log, 2) < 0)
 			_exit(126);
 		execv(bench.epochd, argv);
 		_exit(127);
 	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	close(log);
 	return bench.supervisor;
 }
