@@ -111,7 +111,9 @@ tests_torture_peer_SOURCES = tests/torture/peer.c tests/torture/torture.h
 tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
 # The one that hostile.sh lets loose knows the library's inside; the other one does not.
-check_PROGRAMS += tests/lib/honest tests/lib/hostile
+check_PROGRAMS += tests/lib/fenced tests/lib/honest tests/lib/hostile
+tests_lib_fenced_SOURCES = tests/lib/fenced.c tests/lib/api_messages.h
+tests_lib_fenced_LDADD = libepochd.la
 tests_lib_honest_SOURCES = tests/lib/honest.c tests/lib/api_messages.h
 tests_lib_honest_LDADD = libepochd.la
 tests_lib_hostile_SOURCES = tests/lib/hostile.c tests/lib/hostile.h tests/lib/hostile_channel.c \
@@ -169,6 +171,7 @@ integration_tests = \
 	tests/integration/examples.sh \
 	tests/integration/external.sh \
 	tests/integration/faults.sh \
+	tests/integration/fenced.sh \
 	tests/integration/forker.sh \
 	tests/integration/groups.sh \
 	tests/integration/group_restart.sh \
