@@ -16,6 +16,7 @@
 #include "supervisor/fault.h"
 #include "supervisor/identity.h"
 #include "supervisor/ledger.h"
+#include "supervisor/overdue.h"
 
 enum { SLICE = 64, TOLD_SLICE = 512, GROW_SLOTS = 32, EPOCHS = 8 };
 
@@ -453,6 +454,7 @@ static void free_client(struct clients *clients, struct client *client)
 	list_remove(client);
 	free_index(clients, ep_handle_index(client->handle));
 	ep_channel_unmap(&client->channel);
+	overdue_free(client->overdue);
 	free(client);
 }
 
@@ -553,6 +555,15 @@ void clients_reclaim(struct clients *clients, struct client *client)
 	FAULT(client_reclaimed);
 	add_counts(clients, client, &counts, false);
 	free_client(clients, client);
+}
+
+void clients_collected(struct clients *clients, const struct client *client, uint64_t buffers, uint32_t size)
+{
+	const struct ep_reclaimed counts = { .collected = buffers, .collected_bytes = buffers * size };
+	const uint64_t more[LEDGER_REDO_TOTALS] = { [ADD_BUFFERS] = buffers, [ADD_BUFFER_BYTES] = buffers * size };
+
+	add(&clients->place, client->handle, more, true);
+	add_to_epoch(clients, ep_handle_epoch(client->handle), &counts, false);
 }
 
 /* ---- an epoch's end ---- */

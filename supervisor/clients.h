@@ -12,6 +12,7 @@
 #include "apilib/registry.h"
 
 struct ledger_count;
+struct overdue;
 
 /* Whose slots. */
 struct clients_place {
@@ -30,6 +31,7 @@ struct client {
 	uid_t uid;
 	bool reaped;                    /* it died, and did not say goodbye */
 	uint32_t why;                   /* enum ep_gone */
+	struct overdue *overdue;        /* what it or the application holds; NULL until somebody asks */
 };
 
 struct clients;
@@ -71,6 +73,8 @@ bool clients_has_ended(const struct clients *clients, const struct client *clien
 void clients_drained(struct clients *clients, struct client *client, const struct ep_reclaimed *counts);
 /* Looks itself: the application does not answer (any more). Frees it. */
 void clients_reclaim(struct clients *clients, struct client *client);
+/* Buffers of `size` bytes that were collected while it lives. Its channel is still owed. */
+void clients_collected(struct clients *clients, const struct client *client, uint64_t buffers, uint32_t size);
 
 /* Of one that clients_end() has: the application is to be told. The next of them, or NULL. */
 void clients_leave(struct clients *clients, struct client *client);

@@ -176,6 +176,7 @@ static struct app_config *app_new(struct load *load, const char *name)
 		.start_timeout = 30 * S,
 		.clients = { .max = 4096, .max_per_user = 256 },
 		.channel = ep_geometry_default,
+		.gc_timeout = 10 * S,
 		.stop_signal = SIGTERM,
 		.stop_timeout = 10 * S,
 		.health = { .interval = 10 * S, .timeout = 5 * S, .failures = 3 },

@@ -13,6 +13,7 @@
 #include "apilib/geometry.h"
 
 enum restart_policy { RESTART_ALWAYS, RESTART_ON_FAILURE, RESTART_NEVER };
+enum gc { GC_REPORT, GC_COLLECT };
 enum readiness { READINESS_NONE, READINESS_NOTIFY, READINESS_ATTACH };
 enum strategy { ONE_FOR_ONE, ONE_FOR_ALL, REST_FOR_ONE };
 
@@ -87,7 +88,7 @@ struct app_config {
 	} clients;
 	struct ep_geometry channel;             /* what a client is offered; checked */
 	int64_t gc_timeout;                     /* a buffer held for longer is overdue; 0: never */
-	bool gc_collect;                        /* and is then collected */
+	enum gc gc;                             /* what becomes of it then */
 
 	const char *origin;                     /* the file it stands in, owned by the config */
 	int line;
@@ -156,6 +157,7 @@ enum config_change config_app_compare(const struct app_config *was, const struct
 int config_parse_time(const char *text, int64_t *ns);      /* "250ms", "10s", "5m", "1h", "0" */
 int config_parse_size(const char *text, uint64_t *bytes);  /* "10M" */
 int config_parse_restart(const char *text, enum restart_policy *out);
+int config_parse_gc(const char *text, enum gc *out);
 int config_parse_readiness(const char *text, enum readiness *out);
 int config_parse_strategy(const char *text, enum strategy *out);
 int config_parse_signal(const char *text, int *signal);    /* "SIGTERM", "TERM", "15" */
@@ -163,6 +165,7 @@ int config_parse_listen(const char *text);                 /* "127.0.0.1:9190", 
 bool config_name_is_good(const char *name);   /* [A-Za-z0-9_][A-Za-z0-9._-]{0,62} */
 const char *config_signal_name(int signal);   /* "SIGTERM"; static; NULL if it has none */
 const char *config_restart_name(enum restart_policy policy);
+const char *config_gc_name(enum gc gc);
 const char *config_readiness_name(enum readiness readiness);
 const char *config_strategy_name(enum strategy strategy);
 #endif

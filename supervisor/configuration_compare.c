@@ -112,6 +112,7 @@ static bool same_policy(const struct app_config *a, const struct app_config *b)
 	       same_health(a, b) &&
 	       same_clients(a, b) &&
 	       same_channel(&a->channel, &b->channel) &&
+	       a->gc_timeout == b->gc_timeout && a->gc == b->gc &&
 	       same_list(a->after, b->after) &&
 	       same_text(a->group_of, b->group_of) &&
 	       a->output.max_size == b->output.max_size &&

@@ -228,6 +228,13 @@ static const char *store_restart(struct load *load, const struct key *key, const
 	return config_parse_restart(value, field) < 0 ? "always, on-failure or never" : NULL;
 }
 
+static const char *store_gc(struct load *load, const struct key *key, const char *value, void *field)
+{
+	(void)load;
+	(void)key;
+	return config_parse_gc(value, field) < 0 ? "report or collect" : NULL;
+}
+
 static const char *store_readiness(struct load *load, const struct key *key, const char *value,
 				   void *field)
 {
@@ -481,6 +488,8 @@ static const struct key application_keys[] = {
 	{ "watchdog",          store_time,     APP(watchdog) },
 	{ "after",             store_after,    APP(after), true },
 	{ "group-of",          store_group_of, APP(group_of) },
+	{ "gc-timeout",        store_time,     APP(gc_timeout) },
+	{ "gc",                store_gc,       APP(gc) },
 };
 static const struct key backoff_keys[] = {
 	{ "initial",     store_time,   APP(backoff.initial) },
@@ -544,7 +553,7 @@ const struct section config_sections[SCOPES] = {
 
 /* Words of the application that are promised, and not yet kept. */
 static const char *const later[] = {
-	"shm", "keepalive", "gc", "gc-timeout",
+	"shm", "keepalive",
 };
 
 bool scope_is_global(enum scope scope)

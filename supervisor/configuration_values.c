@@ -115,6 +115,9 @@ static const char *const restart_names[] = {
 static const char *const readiness_names[] = {
 	[READINESS_NONE] = "none", [READINESS_NOTIFY] = "notify", [READINESS_ATTACH] = "attach",
 };
+static const char *const gc_names[] = {
+	[GC_REPORT] = "report", [GC_COLLECT] = "collect",
+};
 static const char *const strategy_names[] = {
 	[ONE_FOR_ONE] = "one-for-one", [ONE_FOR_ALL] = "one-for-all",
 	[REST_FOR_ONE] = "rest-for-one",
@@ -135,6 +138,16 @@ int config_parse_restart(const char *text, enum restart_policy *out)
 	if (i < 0)
 		return i;
 	*out = (enum restart_policy)i;
+	return 0;
+}
+
+int config_parse_gc(const char *text, enum gc *out)
+{
+	int i = position(text, gc_names, ARRAY_SIZE(gc_names));
+
+	if (i < 0)
+		return i;
+	*out = (enum gc)i;
 	return 0;
 }
 
@@ -161,6 +174,11 @@ int config_parse_strategy(const char *text, enum strategy *out)
 const char *config_restart_name(enum restart_policy policy)
 {
 	return restart_names[policy];
+}
+
+const char *config_gc_name(enum gc gc)
+{
+	return gc_names[gc];
 }
 
 const char *config_readiness_name(enum readiness readiness)

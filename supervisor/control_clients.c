@@ -12,7 +12,10 @@
 #include "store/store.h"
 #include "supervisor/app_private.h"
 #include "supervisor/clients.h"
+#include "supervisor/clock.h"
+#include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
+#include "supervisor/overdue.h"
 #include "supervisor/report.h"
 #include "supervisor/service.h"
 #include "supervisor/sessions.h"
@@ -66,32 +69,38 @@ static void add_client(struct client *client, void *user)
 			       "received", sent(client, EP_TO_CLIENT)));
 }
 
-static json_t *class_json(const struct ep_lane *lane, uint32_t class)
+static json_t *class_json(const struct ep_lane *lane, uint32_t class, const struct overdue_class *of)
 {
 	uint64_t used = 0;
 
 	for (uint32_t i = 0; i < lane->geometry->class[class].count; i++)
 		used += ep_allocated_generation(shown(&lane->allocated[class][i])) !=
 			shown(&lane->released[class][i]);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I}",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
 			 "size", (json_int_t)lane->geometry->class[class].size,
 			 "count", (json_int_t)lane->geometry->class[class].count,
 			 "in_use", (json_int_t)used,
 			 "hits", (json_int_t)(shown(&lane->head->hits[class]) & INT64_MAX),
-			 "misses", (json_int_t)(shown(&lane->head->misses[class]) & INT64_MAX));
+			 "misses", (json_int_t)(shown(&lane->head->misses[class]) & INT64_MAX),
+			 "overdue", (json_int_t)(of ? of[class].overdue : 0),
+			 "collected", (json_int_t)(of ? of[class].collected : 0));
 }
 
-static json_t *classes_json(const struct ep_lane *lane)
+static json_t *classes_json(const struct ep_lane *lane, const struct overdue_class *of)
 {
 	json_t *array = json_array();
 
 	for (uint32_t i = 0; array && i < lane->geometry->classes; i++)
-		json_array_append_new(array, class_json(lane, i));
+		json_array_append_new(array, class_json(lane, i, of));
 	return array;
 }
 
-static json_t *ring_json(const struct client *client, const char *name, enum ep_direction direction)
+static json_t *ring_json(const struct app *app, struct client *client, const char *name, enum ep_direction direction)
 {
+	const struct overdue_options options = { .timeout = app->config->gc_timeout,
+						 .collect = app->config->gc == GC_COLLECT, .now = clock_now() };
+	/* First: what it collects is not in use any more. */
+	const struct overdue_class *overdue = overdue_look(app->service->clients, client, direction, &options);
 	struct ep_lane lane = ep_channel_lane(&client->channel, direction);
 	uint64_t were_sent = shown(&lane.head->sent), consumed = shown(&lane.head->consumed);
 	uint64_t used = were_sent - consumed <= lane.mask + 1 ? were_sent - consumed : 0;
@@ -100,7 +109,7 @@ static json_t *ring_json(const struct client *client, const char *name, enum ep_
 			 "handle", handle_json(client->handle), "name", name,
 			 "owner", direction == EP_TO_APPLICATION ? "client" : "application",
 			 "lines", (json_int_t)lane.mask + 1, "in_use", (json_int_t)used,
-			 "sent", (json_int_t)(were_sent & INT64_MAX), "buffers", classes_json(&lane));
+			 "sent", (json_int_t)(were_sent & INT64_MAX), "buffers", classes_json(&lane, overdue));
 }
 
 static void add_rings(struct client *client, void *user)
@@ -110,8 +119,8 @@ static void add_rings(struct client *client, void *user)
 
 	if (listing->only && listing->only != client->handle)
 		return;
-	add(listing, ring_json(client, slot->name, EP_TO_APPLICATION));
-	add(listing, ring_json(client, slot->name, EP_TO_CLIENT));
+	add(listing, ring_json(listing->app, client, slot->name, EP_TO_APPLICATION));
+	add(listing, ring_json(listing->app, client, slot->name, EP_TO_CLIENT));
 }
 
 static void answer_listing(struct request *request, const char *key, client_fn *fn)

@@ -19,6 +19,8 @@ libsupervisor_la_SOURCES = \
 	%D%/cgroups.c \
 	%D%/cgroups.h \
 	%D%/clients.c \
+	%D%/overdue.c \
+	%D%/overdue.h \
 	%D%/clients.h \
 	%D%/clock.h \
 	%D%/closer.c \

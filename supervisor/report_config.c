@@ -217,7 +217,7 @@ static json_t *origin_json(const struct app_config *config)
 json_t *report_config_json(const struct app_config *config)
 {
 	return json_pack("{s:o, s:o, s:b, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:b, s:o, s:s, s:o, s:o, s:s, "
-			 "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+			 "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
 			 "origin", origin_json(config),
 			 "command", list_json(config->command),
 			 "external", config->external,
@@ -243,5 +243,7 @@ json_t *report_config_json(const struct app_config *config)
 			 "group-of", report_text(config->group_of),
 			 "output", output_json(config),
 			 "clients", clients_json(config),
-			 "channel", channel_json(&config->channel));
+			 "channel", channel_json(&config->channel),
+			 "gc-timeout", time_json(config->gc_timeout),
+			 "gc", config_gc_name(config->gc));
 }

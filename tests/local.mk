@@ -111,7 +111,9 @@ tests_torture_peer_SOURCES = tests/torture/peer.c tests/torture/torture.h
 tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
 # The one that hostile.sh lets loose knows the library's inside; the other one does not.
-check_PROGRAMS += tests/lib/fenced tests/lib/honest tests/lib/hostile
+check_PROGRAMS += tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile
+tests_lib_holder_SOURCES = tests/lib/holder.c tests/lib/api_messages.h
+tests_lib_holder_LDADD = libepochd.la
 tests_lib_fenced_SOURCES = tests/lib/fenced.c tests/lib/api_messages.h
 tests_lib_fenced_LDADD = libepochd.la
 tests_lib_honest_SOURCES = tests/lib/honest.c tests/lib/api_messages.h
@@ -185,6 +187,7 @@ integration_tests = \
 	tests/integration/nothing_grows.sh \
 	tests/integration/notify.sh \
 	tests/integration/output.sh \
+	tests/integration/overdue.sh \
 	tests/integration/policies.sh \
 	tests/integration/postgres.sh \
 	tests/integration/random_asks.sh \

@@ -93,7 +93,9 @@ static int ring_row(struct table *table, const json_t *ring, const json_t *class
 	table_cell(table, PAINT_NONE, "%.0f", ctl_number(of, class ? "count" : "lines"));
 	table_cell(table, PAINT_NONE, "%.0f", ctl_number(of, "in_use"));
 	table_cell(table, PAINT_NONE, "%.0f", ctl_number(of, class ? "hits" : "sent"));
-	return table_cell(table, PAINT_NONE, "%.0f", class ? ctl_number(class, "misses") : 0);
+	table_cell(table, PAINT_NONE, "%.0f", class ? ctl_number(class, "misses") : 0);
+	table_cell(table, PAINT_NONE, "%.0f", class ? ctl_number(class, "overdue") : 0);
+	return table_cell(table, PAINT_NONE, "%.0f", class ? ctl_number(class, "collected") : 0);
 }
 
 int ctl_show_rings(struct ctl *ctl, int argc, char **argv)
@@ -101,6 +103,7 @@ int ctl_show_rings(struct ctl *ctl, int argc, char **argv)
 	static const struct table_column columns[] = {
 		{ "HANDLE", false }, { "NAME", false }, { "OWNER", false }, { "WHAT", false }, { "SIZE", true },
 		{ "COUNT", true }, { "IN USE", true }, { "HITS", true }, { "MISSES", true },
+		{ "OVERDUE", true }, { "COLLECTED", true },
 	};
 	CLEANUP(answer_clear) struct answer answer = { 0 };
 	CLEANUP(free_table) struct table *table = NULL;

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { TABLE_COLUMNS_MAX = 10 };
+enum { TABLE_COLUMNS_MAX = 12 };
 
 enum paint { PAINT_NONE, PAINT_GOOD, PAINT_WAIT, PAINT_BAD, PAINT_DIM, PAINT_HEAD };
 

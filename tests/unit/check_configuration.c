@@ -477,7 +477,6 @@ static const struct {
 	  "t:1: group \"g\": strategie: unknown; did you mean \"strategy\"?\n" },
 	{ APP("external = true"), "t:2: application \"kv\": command: means nothing with external = true: a process "
 				  "attaches by itself\n" },
-	{ APP("keepalive { }"), "t:3: application \"kv\": keepalive: not in this version\n" },
 	{ APP("shm = { \"/a\" }"), "t:3: application \"kv\": shm: not in this version\n" },
 	{ APP("clients { max = 0\nmax-per-user = 1048577\nallow = { \"no such user\" } }"),
 	  "t:3: application \"kv\": clients max: expected a number from 1 to 1048576, not \"0\"\n"
@@ -495,8 +494,9 @@ static const struct {
 	  "t:3: application \"kv\": channel ring: expected a power of two from 2 to 32768, not \"96\"\n"
 	  "t:4: application \"kv\": channel buffers: expected COUNTxBYTES such as 64x256, not \"64\"\n" },
 	{ APP("keepalive { }"), "t:3: application \"kv\": keepalive: not in this version\n" },
-	{ APP("gc = report"), "t:3: application \"kv\": gc: not in this version\n" },
-	{ APP("gc-timeout = 1s"), "t:3: application \"kv\": gc-timeout: not in this version\n" },
+	{ APP("gc = collec"), "t:3: application \"kv\": gc: expected report or collect, not \"collec\"\n" },
+	{ APP("gc-timeout = soon"), "t:3: application \"kv\": gc-timeout: expected a time such as 250ms or 10s, not "
+				    "\"soon\"\n" },
 
 	/* Global values. */
 	{ "instance = \"a b\"\n" APP(""), "t:1: instance: expected a name of " NAMES

@@ -235,7 +235,8 @@ START_TEST(the_configuration_is_shown_in_its_own_words)
 		    "\"group-of\":\"storage\",\"output\":{\"file\":\"/var/log/kv.log\","
 		    "\"max-size\":\"10M\",\"keep\":5},"
 		    "\"clients\":{\"max\":9,\"max-per-user\":8,\"allow\":[\"uid:7\",\"*\"]},"
-		    "\"channel\":{\"ring\":4,\"buffers\":[\"2x64\",\"1x4096\"]}}");
+		    "\"channel\":{\"ring\":4,\"buffers\":[\"2x64\",\"1x4096\"]},"
+		    "\"gc-timeout\":\"0s\",\"gc\":\"report\"}");
 }
 END_TEST
 
@@ -254,7 +255,8 @@ START_TEST(what_is_not_configured_is_null_or_empty)
 		    "\"start-timeout\":\"0s\",\"stop-signal\":\"SIGTERM\",\"stop-timeout\":\"0s\","
 		    "\"watchdog\":\"0s\",\"health\":null,\"after\":[],\"group-of\":null,"
 		    "\"output\":null,\"clients\":{\"max\":0,\"max-per-user\":0,\"allow\":[]},"
-		    "\"channel\":{\"ring\":0,\"buffers\":[]}}");
+		    "\"channel\":{\"ring\":0,\"buffers\":[]},"
+		    "\"gc-timeout\":\"0s\",\"gc\":\"report\"}");
 }
 END_TEST
 

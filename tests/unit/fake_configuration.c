@@ -44,6 +44,11 @@ const char *config_restart_name(enum restart_policy policy)
 	return names[policy];
 }
 
+const char *config_gc_name(enum gc gc)
+{
+	return gc == GC_COLLECT ? "collect" : "report";
+}
+
 const char *config_readiness_name(enum readiness readiness)
 {
 	static const char *const names[] = { "none", "notify", "attach" };
