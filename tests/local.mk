@@ -133,7 +133,7 @@ tests_fuzz_replay_wire_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_wire.c test
 # By clang, whatever the rest was built with, and all of it instrumented; the rest of the supervisor is faked.
 FUZZ_CC = clang
 fuzz_flags = -std=gnu11 -g -O1 -fsanitize=fuzzer,address $(DEFS) $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
-fuzz_supervisor = clients closer control_access identity kernel ledger log printable service \
+fuzz_supervisor = clients closer overdue control_access identity kernel ledger log printable service \
 	session_app session_client sessions
 fuzz_built = tests/fuzz/fuzz_channel tests/fuzz/fuzz_wire
 CLEANFILES += $(fuzz_built)
