@@ -175,7 +175,7 @@ struct epochd_options {
 
 /* ---- clients ---- */
 
-/* Connects to an application by its name; waits for it, and for a supervisor, up to the timeout. types:
+/* Connects to an application by its name; waits for it to come up, up to the timeout. types:
  * `count` of them, borrowed until the client is closed; may be NULL with 0. Blocks.
  *   -ENOENT      no such application, or no supervisor (of that instance)
  *   -EACCES      this user may not, see `clients { allow }`     -EUSERS   as many clients as may
@@ -260,7 +260,8 @@ typedef void epochd_post_fn(void *user);
  *   -EACCES   another user's, or not of this incarnation     -EBUSY   another process serves already */
 EPOCHD_API int epochd_attach(struct epochd_app **out, const struct epochd_type *types, size_t count,
 			     const struct epochd_options *options);
-EPOCHD_API void epochd_detach(struct epochd_app *app);   /* NULL is fine */
+/* Serves no more; clients are told when the process ends. NULL is fine. */
+EPOCHD_API void epochd_detach(struct epochd_app *app);
 EPOCHD_API uint32_t epochd_app_epoch(const struct epochd_app *app);
 
 /* Who handles a type; called by epochd_dispatch(). Before that returns, payload is the handler's to read: a
