@@ -95,12 +95,25 @@ static json_t *classes_json(const struct ep_lane *lane, const struct overdue_cla
 	return array;
 }
 
-static json_t *ring_json(const struct app *app, struct client *client, const char *name, enum ep_direction direction)
+/* Collects what is overdue, where that is wanted, and counts it. NULL: nothing is. */
+static const struct overdue_class *look_for_overdue(const struct app *app, struct client *client,
+						    enum ep_direction direction)
 {
 	const struct overdue_options options = { .timeout = app->config->gc_timeout,
 						 .collect = app->config->gc == GC_COLLECT, .now = clock_now() };
+	const struct ep_geometry *geometry = &client->channel.geometry;
+	const struct overdue_class *of = overdue_look(&client->overdue, &client->channel, direction, &options);
+
+	for (uint32_t i = 0; of && i < geometry->classes; i++)
+		if (of[i].fresh)
+			clients_collected(app->service->clients, client, of[i].fresh, geometry->class[i].size);
+	return of;
+}
+
+static json_t *ring_json(const struct app *app, struct client *client, const char *name, enum ep_direction direction)
+{
 	/* First: what it collects is not in use any more. */
-	const struct overdue_class *overdue = overdue_look(app->service->clients, client, direction, &options);
+	const struct overdue_class *overdue = look_for_overdue(app, client, direction);
 	struct ep_lane lane = ep_channel_lane(&client->channel, direction);
 	uint64_t were_sent = shown(&lane.head->sent), consumed = shown(&lane.head->consumed);
 	uint64_t used = were_sent - consumed <= lane.mask + 1 ? were_sent - consumed : 0;

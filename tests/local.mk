@@ -38,6 +38,7 @@ unit_tests = \
 	tests/unit/check_message \
 	tests/unit/check_notify \
 	tests/unit/check_output \
+	tests/unit/check_overdue \
 	tests/unit/check_paths \
 	tests/unit/check_pids \
 	tests/unit/check_policy \
