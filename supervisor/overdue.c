@@ -104,7 +104,7 @@ static uint64_t read_lines(const struct ep_lane *lane, struct held *held)
 		uint64_t word = atomic_load_explicit(&lane->lines[i].word, memory_order_acquire);
 		uint64_t position = ep_line_position(word);
 
-		if (word != ep_line_word(position, EP_LINE_SENT) || (position & lane->mask) != i)
+		if (word == 0 || word != ep_line_word(position, EP_LINE_SENT) || (position & lane->mask) != i)
 			continue;
 		read_line(lane, position, consumed, held);
 		if (position >= published)
