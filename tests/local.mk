@@ -249,18 +249,21 @@ tests_bench_echo_SOURCES = tests/bench/echo.c tests/bench/echo.h
 tests_bench_echo_CFLAGS = $(bench_cflags)
 tests_bench_echo_LDFLAGS =
 tests_bench_echo_LDADD = libepochd.la
-tests_bench_clients_SOURCES = tests/bench/clients.c tests/bench/echo.h tests/bench/bench.c tests/bench/bench.h \
+tests_bench_clients_SOURCES = tests/bench/clients.c tests/bench/peer.c tests/bench/peer.h tests/bench/way_epochd.c \
+	tests/bench/way_lines.c tests/bench/echo_client.c tests/bench/echo_client.h tests/bench/echo.h tests/bench/bench.c tests/bench/bench.h \
 	tests/bench/beacon.h
 tests_bench_clients_CFLAGS = $(bench_cflags)
 tests_bench_clients_LDFLAGS =
 tests_bench_clients_LDADD = libepochd.la
-tests_bench_handle_SOURCES = tests/bench/handle.c tests/bench/echo.h tests/bench/bench.c tests/bench/bench.h \
+tests_bench_handle_SOURCES = tests/bench/handle.c tests/bench/echo_client.c tests/bench/echo_client.h \
+	tests/bench/echo.h tests/bench/bench.c tests/bench/bench.h \
 	tests/bench/beacon.h
 tests_bench_handle_CFLAGS = $(bench_cflags)
 tests_bench_handle_LDFLAGS =
 tests_bench_handle_LDADD = libepochd.la
 tests_bench_ipc_SOURCES = tests/bench/ipc.c tests/bench/peer.c tests/bench/peer.h tests/bench/way_epochd.c \
-	tests/bench/way_kernel.c tests/bench/way_lines.c tests/bench/echo.h tests/bench/bench.c \
+	tests/bench/way_kernel.c tests/bench/way_lines.c tests/bench/echo_client.c \
+	tests/bench/echo_client.h tests/bench/echo.h tests/bench/bench.c \
 	tests/bench/bench.h tests/bench/beacon.h
 tests_bench_ipc_CFLAGS = $(bench_cflags)
 tests_bench_ipc_LDFLAGS =

@@ -7,6 +7,7 @@
 #include <ftw.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -163,6 +164,18 @@ void bench_init(const char *epochd, const char *beacon)
 		sigaction(ends[i], &action, NULL);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	bind_socket();
+}
+
+void bench_pin(int cpu)
+{
+	cpu_set_t allowed;
+
+	CPU_ZERO(&allowed);
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (cpu < 0 || i == cpu)
+			CPU_SET(i, &allowed);
+	if (sched_setaffinity(0, sizeof allowed, &allowed) < 0)
+		bench_die("there is no processor %d", cpu);
 }
 
 void bench_nap(int ms)

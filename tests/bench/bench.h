@@ -16,6 +16,7 @@ void bench_init(const char *epochd, const char *beacon);
 void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 int64_t bench_now(void);        /* CLOCK_MONOTONIC, ns */
+void bench_pin(int cpu);        /* this process, to one processor; -1: to all of them again */
 void bench_nap(int ms);         /* ends the bench if it was told to end */
 
 /* The next beacon that reports; dies if none does for a minute. */

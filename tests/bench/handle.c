@@ -4,54 +4,20 @@
  *   handle EPOCHD ECHO */
 #include <config.h>
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "apilib/handle.h"
 #include "apilib/registry.h"
 #include "tests/bench/bench.h"
-#include "tests/bench/echo.h"
+#include "tests/bench/echo_client.h"
 
 enum { CLIENTS = 16, CHECKS = 2000000, ROUNDS = 15 };
 
 static uint64_t handles[CLIENTS];
 static struct epochd_registry *registry;
 static const struct ep_page *page;
-
-static void connect_all(const struct epochd_options *options)
-{
-	struct epochd_client *client;
-	int64_t end = bench_now() + 10000000000;
-	int r;
-
-	for (int i = 0; i < CLIENTS; i++) {
-		while ((r = epochd_connect(&client, "echo", echo_messages, echo_count, options)) == -ENOENT &&
-		       bench_now() < end)
-			bench_nap(1);   /* the supervisor begins */
-		if (r < 0)
-			bench_die("epochd_connect: %s", strerror(-r));
-		handles[i] = epochd_client_handle(client);   /* kept until the process ends */
-	}
-}
-
-static void map_registry(void)
-{
-	char path[256];
-	int fd;
-
-	snprintf(path, sizeof path, "%s/echo", bench_segments());
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	page = fd < 0 ? MAP_FAILED : mmap(NULL, ep_registry_size(CLIENTS), PROT_READ, MAP_SHARED, fd, 0);
-	if (page == MAP_FAILED)
-		bench_die("%s: %s", path, strerror(errno));
-	close(fd);
-}
 
 static int64_t through_the_library(void)
 {
@@ -108,8 +74,9 @@ int main(int argc, char **argv)
 	const struct epochd_options options = { .size = sizeof options, .instance = bench_instance(),
 						.runtime_dir = bench_runtime() };
 
-	connect_all(&options);
-	map_registry();
+	for (int i = 0; i < CLIENTS; i++)   /* kept until the process ends */
+		handles[i] = epochd_client_handle(echo_connect(EPOCHD_ADAPTIVE));
+	page = echo_registry(CLIENTS);
 	if (epochd_registry_open(&registry, "echo", &options) < 0)
 		bench_die("cannot open the registry");
 	through_the_library();   /* warm */

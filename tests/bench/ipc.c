@@ -51,7 +51,7 @@ static void start(const struct measured *measured, const char *echo)
 	peer.sleeps = measured->sleeps;
 	peer.cpu[0] = 0;
 	peer.cpu[1] = measured->other;
-	peer.inside = measured->many ? &peer : NULL;
+	peer.many = measured->many;
 }
 
 static void round_of(const struct way *way, const struct measured *measured, struct result *result, int round)
@@ -126,7 +126,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	bench_init(argv[1], argv[2]);
-	peer_pin(0);
+	bench_pin(0);
 	for (size_t i = 0; i < ARRAY_SIZE(each); i++)
 		if (argc == 3 || (size_t)atoi(argv[3]) == i)
 			measure(&each[i], argv[2]);

@@ -2,21 +2,10 @@
 
 #include "tests/bench/peer.h"
 
-#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-void peer_pin(int cpu)
-{
-	cpu_set_t only;
-
-	CPU_ZERO(&only);
-	CPU_SET(cpu, &only);
-	if (sched_setaffinity(0, sizeof only, &only) < 0)
-		bench_die("there is no processor %d", cpu);
-}
 
 void peer_fork(struct peer *peer, void (*serve)(struct peer *peer))
 {
@@ -26,7 +15,7 @@ void peer_fork(struct peer *peer, void (*serve)(struct peer *peer))
 		bench_die("fork failed");
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		peer_pin(peer->cpu[1]);
+		bench_pin(peer->cpu[1]);
 		serve(peer);
 		_exit(0);
 	}

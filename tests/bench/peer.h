@@ -25,17 +25,17 @@ struct way {
 };
 
 extern const struct way way_epochd, way_lines, way_pipe, way_unix;
+pid_t way_epochd_other(void);   /* the application */
 void way_epochd_end(void);   /* before its supervisor ends */
 
 struct peer {
 	size_t size;          /* of a message */
 	bool sleeps;          /* else it polls */
+	bool many;            /* messages are under way at once */
 	int cpu[2];           /* ours, the other's */
-	void *inside;         /* the way's */
 	unsigned char out[2][PAYLOAD_MAX], in[PAYLOAD_MAX];
 };
 
-void peer_pin(int cpu);
 /* A child that runs serve(peer) on the other cpu until it is killed. */
 void peer_fork(struct peer *peer, void (*serve)(struct peer *peer));
 void peer_end(void);

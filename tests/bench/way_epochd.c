@@ -5,10 +5,9 @@
 #include <errno.h>
 #include <signal.h>
 
-#include "tests/bench/echo.h"
+#include "tests/bench/echo_client.h"
 #include "tests/bench/peer.h"
 
-static const int64_t patience = 10000000000;
 static struct epochd_client *client;
 static pid_t other;
 
@@ -23,7 +22,7 @@ static void put(struct peer *peer, const unsigned char *bytes)
 static bool take(struct peer *peer, unsigned char *bytes, bool wait)
 {
 	struct epochd_message message;
-	int r = epochd_receive(client, &message, wait ? patience : 0);
+	int r = epochd_receive(client, &message, wait ? echo_patience : 0);
 
 	if (r == -EAGAIN && !wait)
 		return false;
@@ -37,43 +36,15 @@ static bool take(struct peer *peer, unsigned char *bytes, bool wait)
 	return true;
 }
 
-static void connect_to(const struct peer *peer)
-{
-	char why[300] = "";
-	const struct epochd_options options = {
-		.size = sizeof options, .instance = bench_instance(), .runtime_dir = bench_runtime(),
-		.timeout = patience, .wait = peer->sleeps ? EPOCHD_SLEEP : EPOCHD_BUSY,
-		.why = why, .why_size = sizeof why,
-	};
-	int64_t end = bench_now() + patience;
-	int r;
-
-	do {   /* the supervisor begins */
-		r = epochd_connect(&client, "echo", echo_messages, echo_count, &options);
-		if (r == -ENOENT)
-			bench_nap(1);
-	} while (r == -ENOENT && bench_now() < end);
-	if (r < 0)
-		bench_die("epochd_connect: %s: %s", strerrorname_np(-r), why);
-}
-
 /* The first time the supervisor has been started; then the application goes on. */
 static void open_epochd(struct peer *peer)
 {
-	const struct echo_pid question = { 0 };
-	struct epochd_message reply;
-	struct echo_pid answer;
-
 	if (client) {
 		kill(other, SIGCONT);
 		return;
 	}
-	connect_to(peer);
-	if (epochd_call(client, echo_pid_id, &question, sizeof question, &reply, patience) < 0)
-		bench_die("epochd_call: %s", epochd_client_why(client));
-	memcpy(&answer, reply.payload, sizeof answer);
-	epochd_release(client, &reply);
-	other = answer.pid;
+	client = echo_connect(peer->sleeps ? EPOCHD_SLEEP : EPOCHD_BUSY);
+	other = echo_pid_of(client);
 }
 
 static void close_epochd(struct peer *peer)
@@ -81,6 +52,8 @@ static void close_epochd(struct peer *peer)
 	(void)peer;
 	kill(other, SIGSTOP);
 }
+
+pid_t way_epochd_other(void) { return other; }
 
 void way_epochd_end(void)
 {

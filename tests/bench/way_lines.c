@@ -75,7 +75,7 @@ static void open_lines(struct peer *peer)
 	to = &lane[0];
 	from = &lane[1];
 	sent = received = 0;
-	mask = peer->inside ? LINES - 1 : 0;   /* many are under way */
+	mask = peer->many ? LINES - 1 : 0;
 	peer_fork(peer, serve);
 }
 
