@@ -87,7 +87,7 @@ void app_kill(struct app *app)
 	app->cgroup_used = true;
 	if (app->pidfd >= 0)
 		pidfd_signal(app->pidfd, SIGKILL);
-	if (app->cgroup >= 0)
+	if (app->cgroup >= 0 && !app->config->external)
 		leftovers_kill(&leftovers, &id, &example);
 }
 

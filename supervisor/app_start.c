@@ -453,6 +453,7 @@ void app_try_start(struct app *app)
 				 app->config->name);
 		return;
 	}
+	app->expected = false;
 	if (!group_lets(app))
 		return;
 	app->waiting = false;

@@ -21,9 +21,6 @@
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1u << 2)
 #endif
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77
-#endif
 #define PIDFS_MAGIC 0x50494446   /* "PIDF" */
 
 /* A range that no descriptor can be in: nothing is touched, the flag is judged all the same. */

@@ -4,6 +4,11 @@
 #define EPOCHD_KERNEL_H
 
 #include <stdbool.h>
+#include <sys/socket.h>
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
 
 struct kernel {
 	bool close_range_cloexec;   /* 5.11; otherwise: /proc/self/fd is walked */

@@ -21,6 +21,7 @@
 #include "supervisor/ledger.h"
 #include "supervisor/log.h"
 #include "supervisor/output.h"
+#include "supervisor/sessions.h"
 
 /* ---- the directory ---- */
 
@@ -264,6 +265,7 @@ void recovery_forget(struct epochd *epochd, struct app *app)
 
 	log_notice(0, "app %s epoch %u: removed", name, app->epoch);
 	app_post(app, "removed", "not configured any more");
+	sessions_forget(epochd->sessions, app);   /* counts what is left, while it has its record in the ledger */
 	unlinkat(epochd->segments, name, 0);   /* its fence is closed: it is down */
 	if (app->cgroup >= 0)
 		close(app->cgroup);

@@ -192,19 +192,33 @@ static json_t *last_exit_json(const struct report_app *app)
 			 "oom", oom_json(last->oom));
 }
 
-static json_t *reclaimed_json(const struct report_app *app)
+/* The same of an application, since its first epoch, and of one epoch, where it may be not known. */
+static json_t *reclaimed_json(const struct store_reclaimed *of)
 {
-	return json_pack("{s:I, s:I, s:I}",
-			 "messages", TOTAL(reclaimed_messages),
-			 "bytes", TOTAL(reclaimed_bytes),
-			 "channels_lost", TOTAL(reclaimed_channels_lost));
+	if (!of->is_known)
+		return json_null();
+	return json_pack("{s:I, s:I, s:I}", "messages", (json_int_t)of->messages, "bytes", (json_int_t)of->bytes,
+			 "channels_lost", (json_int_t)of->channels_lost);
 }
 
-static json_t *collected_json(const struct report_app *app)
+static json_t *collected_json(const struct store_reclaimed *of)
 {
-	return json_pack("{s:I, s:I}",
-			 "buffers", TOTAL(collected_buffers),
-			 "bytes", TOTAL(collected_bytes));
+	if (!of->is_known)
+		return json_null();
+	return json_pack("{s:I, s:I}", "buffers", (json_int_t)of->collected_buffers,
+			 "bytes", (json_int_t)of->collected_bytes);
+}
+
+static struct store_reclaimed reclaimed_of(const struct report_app *app)
+{
+	return (struct store_reclaimed){
+		.is_known = true,
+		.messages = app->totals[STORE_TOTAL_reclaimed_messages],
+		.bytes = app->totals[STORE_TOTAL_reclaimed_bytes],
+		.channels_lost = app->totals[STORE_TOTAL_reclaimed_channels_lost],
+		.collected_buffers = app->totals[STORE_TOTAL_collected_buffers],
+		.collected_bytes = app->totals[STORE_TOTAL_collected_bytes],
+	};
 }
 
 static json_t *clients_json(const struct report_app *app)
@@ -241,6 +255,8 @@ static json_t *seconds_json(double seconds)
 
 json_t *report_app_json(const struct report_app *app)
 {
+	const struct store_reclaimed reclaimed = reclaimed_of(app);
+
 	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "name", report_text(app->name),
 			 "state", report_text(app->state),
@@ -252,27 +268,11 @@ json_t *report_app_json(const struct report_app *app)
 			 "retry_at", report_time(app->retry_at),
 			 "restarts", restarts_json(app),
 			 "last_exit", last_exit_json(app),
-			 "reclaimed", reclaimed_json(app),
-			 "garbage_collected", collected_json(app),
+			 "reclaimed", reclaimed_json(&reclaimed),
+			 "garbage_collected", collected_json(&reclaimed),
 			 "clients", clients_json(app),
 			 "refused", refused_json(app),
 			 "shm_cleaned", shm_cleaned_json(app));
-}
-
-static json_t *reclaimed_of(const struct store_reclaimed *of)
-{
-	if (!of->is_known)
-		return json_null();
-	return json_pack("{s:I, s:I, s:I}", "messages", (json_int_t)of->messages, "bytes", (json_int_t)of->bytes,
-			 "channels_lost", (json_int_t)of->channels_lost);
-}
-
-static json_t *collected_of(const struct store_reclaimed *of)
-{
-	if (!of->is_known)
-		return json_null();
-	return json_pack("{s:I, s:I}", "buffers", (json_int_t)of->collected_buffers,
-			 "bytes", (json_int_t)of->collected_bytes);
 }
 
 json_t *report_incarnation_json(const struct store_incarnation *row)
@@ -289,8 +289,8 @@ json_t *report_incarnation_json(const struct store_incarnation *row)
 			 "signal", signal_json(row->signal),
 			 "oom", oom_json(row->oom),
 			 "detail", report_text(row->detail),
-			 "reclaimed", reclaimed_of(&row->reclaimed),
-			 "garbage_collected", collected_of(&row->reclaimed));
+			 "reclaimed", reclaimed_json(&row->reclaimed),
+			 "garbage_collected", collected_json(&row->reclaimed));
 }
 
 json_t *report_event_json(const struct store_event *event)

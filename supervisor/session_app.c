@@ -15,15 +15,12 @@
 #include "supervisor/app_private.h"
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
+#include "supervisor/kernel.h"
 #include "supervisor/ledger.h"
 #include "supervisor/log.h"
 #include "supervisor/pids.h"
 #include "supervisor/service.h"
 #include "supervisor/sessions.h"
-
-#ifndef SO_PEERPIDFD
-#define SO_PEERPIDFD 77
-#endif
 
 /* Its fence word, as this thread wrote it last. */
 static uint64_t fence_of(const struct app *app)
@@ -54,9 +51,11 @@ static int open_peer(const struct session *session)
 	int pidfd = -1;
 	socklen_t size = sizeof pidfd;
 
-	if (session->pid && getsockopt(session->io.fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0)
-		return pidfd;
-	return session->pid ? pidfd_open(session->pid, 0) : -1;   /* before Linux 6.5 */
+	if (!session->pid)   /* of another pid namespace */
+		return -1;
+	if (!session->sessions->epochd->kernel->peer_pidfd)
+		return pidfd_open(session->pid, 0);
+	return getsockopt(session->io.fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0 ? pidfd : -1;
 }
 
 /* A process that came by itself begins the next epoch. False: it was refused; -EAGAIN: it may come again. */
