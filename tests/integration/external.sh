@@ -95,3 +95,34 @@ await kv fatal
 start_server
 ! wait "$server_pid" || fail "a fatal application was attached to"
 expect_match "$(cat "$dir/server.$servers")" "kv is fatal: 3 restarts within 3600 s are used up"
+stop_epochd
+
+# The supervisor is killed at each step of a beginning: no epoch is lost or had twice, and the next process is served.
+use_faulty
+# POINT NEXT: the epoch that the next process gets.
+point()
+{
+	rm -rf "$segments" "$runtime" "$state"
+	mkdir -m 700 "$segments" "$runtime" "$state"
+	EPOCHD_FAULT=$1 start_epochd
+	await kv stopped
+	start_server
+	wait_epochd
+	expect_eq "$status" 137 "status of the supervisor, which never passed $1;"
+	kill -s KILL "$server_pid" 2>/dev/null || :
+	start_epochd
+	await kv stopped
+	start_server
+	await kv up "$2"
+	expect_eq "$(api /v1/apps/kv/incarnations | jq '[.incarnations[].epoch] | unique | length')" "$2" "rows after $1"
+	kill -s KILL "$server_pid"
+	stop_epochd
+}
+point prepared 1
+point incarnation_in_ledger 1
+point redo_written 1
+point spawn_word_open 1
+point fence_starting 2
+point total_counted 2
+point redo_cleared 2
+point fence_up 2
