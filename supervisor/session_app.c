@@ -100,7 +100,7 @@ static bool on_attach(struct session *session, struct ep_wire_attach *attach)
 
 	session_text(name, sizeof name, attach->app);
 	if (!app) {
-		session_refuse(session, -ENOENT, "there is no application %s in instance %s", name,
+		session_refuse(session, -ENOENT, "there is no application %s in instance %s: see epochctl status", name,
 			       epochd->config->instance);
 		return false;
 	}

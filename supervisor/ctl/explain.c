@@ -239,6 +239,12 @@ static void say_state(FILE *out, const struct past *past, const json_t *app)
 }
 
 /* Whether there is a next crash to speak of. */
+/* For a process, or for another application: its reason, which is told above, says for what. */
+static bool is_waiting(const struct past *past)
+{
+	return past->reason && strncmp(past->reason, WAITS, strlen(WAITS)) == 0;
+}
+
 static bool say_where_it_stands(FILE *out, const struct past *past)
 {
 	char buffer[32];
@@ -246,10 +252,7 @@ static bool say_where_it_stands(FILE *out, const struct past *past)
 	if (strcmp(past->state, "fatal") == 0)
 		fprintf(out, "Nothing starts it again until a person says so: `epochctl reset %s`.\n",
 			past->name);
-	else if (strcmp(past->state, "stopped") == 0 && past->reason &&
-		 strncmp(past->reason, WAITS, strlen(WAITS)) == 0)
-		fprintf(out, "It %s.\n", past->reason);
-	else if (strcmp(past->state, "stopped") == 0)
+	else if (strcmp(past->state, "stopped") == 0 && !is_waiting(past))
 		fprintf(out, "Nothing starts it until a person says so: `epochctl start %s`.\n",
 			past->name);
 	else if (strcmp(past->state, "stopping") == 0)

@@ -23,7 +23,8 @@ start_epochd
 await kv stopped
 expect_match "$(ctl status)" "waits for a process of epochd's user to attach"
 expect_eq "$(stat_of kv .pid)" null "the pid of nobody"
-expect_match "$(ctl explain kv)" "It waits for a process"
+expect_match "$(ctl explain kv)" "waits for a process"
+! ctl explain kv | grep -q "until a person" || fail "explain: $(ctl explain kv)"
 
 start_server
 first=$server_pid
