@@ -116,14 +116,47 @@ point()
 	start_server
 	await kv up "$2"
 	expect_eq "$(api /v1/apps/kv/incarnations | jq '[.incarnations[].epoch] | unique | length')" "$2" "rows after $1"
+	cause=$(api /v1/apps/kv/incarnations | jq -r '.incarnations[-1].cause')
 	kill -s KILL "$server_pid"
 	stop_epochd
+}
+# What was begun and lost was not asked for.
+lost_unseen()
+{
+	point "$1" 2
+	expect_eq "$cause" unseen "how epoch 1 ended, after $1"
 }
 point prepared 1
 point incarnation_in_ledger 1
 point redo_written 1
 point spawn_word_open 1
-point fence_starting 2
-point total_counted 2
-point redo_cleared 2
-point fence_up 2
+lost_unseen fence_starting
+lost_unseen total_counted
+lost_unseen redo_cleared
+lost_unseen fence_up
+
+# One that waits for another application does not take a process, though it did before.
+epochd=$EPOCHD_BUILD/epochd
+rm -rf "$segments" "$runtime" "$state"
+mkdir -m 700 "$segments" "$runtime" "$state"
+write_config <<END
+application "first" { command = { "/bin/sleep", "1000" } }
+application "kv" { external = true  after = { "first" } }
+END
+start_epochd --debug
+is_expected()
+{
+	ctl status | grep -q 'waits for a process'
+}
+await_that "kv to wait for a process" is_expected
+ctl stop kv
+ctl stop first
+await first stopped
+ctl start kv
+expect_match "$(ctl status)" "waits for first"
+start_server
+await_log "refused: kv is stopped: waits for first"
+expect_stat kv .epoch 0
+ctl start first
+await kv up 1
+kill -s KILL "$server_pid"
