@@ -193,17 +193,16 @@ static int on_joined(struct epochd_app *app, const struct ep_wire_joined *joined
 /* What is not received by now never is, on either side. */
 static void count_rest(struct member *member)
 {
-	struct ep_reclaimed sent = { 0 }, held = { 0 };
+	struct ep_reclaimed counts = { 0 };
 
-	ep_channel_count(&member->channel, EP_TO_CLIENT, &sent);
-	ep_channel_count(&member->channel, EP_TO_APPLICATION, &held);
+	ep_channel_count(&member->channel, EP_TO_CLIENT, &counts);
+	ep_channel_count(&member->channel, EP_TO_APPLICATION, &counts);
 	member->drained = (struct ep_wire_drained){
 		.head = ep_wire_make(EP_WIRE_DRAINED, sizeof member->drained),
 		.handle = member->peer.handle,
-		.messages = sent.messages + held.messages,
-		.bytes = sent.bytes + held.bytes,
-		.buffers = sent.collected + held.collected,
-		.buffer_bytes = sent.collected_bytes + held.collected_bytes,
+		.messages = counts.messages, .bytes = counts.bytes,
+		.abandoned = counts.abandoned.buffers, .abandoned_bytes = counts.abandoned.bytes,
+		.held = counts.held.buffers, .held_bytes = counts.held.bytes,
 	};
 }
 

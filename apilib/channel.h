@@ -157,10 +157,13 @@ void ep_disarm(struct ep_consumer *consumer);   /* after sleeping */
 
 /* ---- the supervisor: what the dead left ---- */
 
+struct ep_collected { uint64_t buffers, bytes; };
+
 struct ep_reclaimed {
-	uint64_t messages, bytes;               /* sent, and never received */
-	uint64_t buffers, buffer_bytes;         /* that those were in */
-	uint64_t collected, collected_bytes;    /* abandoned by a sender, or held by a receiver */
+	uint64_t messages, bytes;         /* sent, and never received */
+	uint64_t buffers, buffer_bytes;   /* that those were in */
+	struct ep_collected abandoned;    /* allocated, and never sent */
+	struct ep_collected held;         /* sent, or amid it while the fence moved, and never released */
 };
 
 /* Takes back every message of a direction that was sent and not received, and every buffer that is not

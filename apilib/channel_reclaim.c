@@ -69,16 +69,16 @@ static void reclaim_line(const struct ep_lane *lane, uint64_t index, uint64_t ta
 static void collect(const struct ep_lane *lane, uint32_t class, uint32_t index, bool settle,
 		    struct ep_reclaimed *counts)
 {
-	struct ep_buffer buffer = {
-		.class = class, .index = index,
-		.generation = ep_allocated_generation(atomic_load_explicit(
-			&lane->allocated[class][index], memory_order_relaxed)),
-	};
+	uint64_t word = atomic_load_explicit(&lane->allocated[class][index], memory_order_relaxed);
+	struct ep_buffer buffer = { .class = class, .index = index,
+				    .generation = ep_allocated_generation(word) };
+	struct ep_collected *cause = word == ep_allocated_word(buffer.generation, true) ? &counts->held :
+											  &counts->abandoned;
 
 	if (!end_use(lane, &buffer, settle))
 		return;
-	counts->collected++;
-	counts->collected_bytes += lane->geometry->class[class].size;
+	cause->buffers++;
+	cause->bytes += lane->geometry->class[class].size;
 }
 
 static void take_back(const struct ep_channel *channel, enum ep_direction direction, bool settle,
@@ -104,24 +104,39 @@ static uint64_t least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+static void take_off(struct ep_collected *from, uint64_t buffers, uint64_t bytes)
+{
+	from->buffers -= least(buffers, from->buffers);
+	from->bytes -= least(bytes, from->bytes);
+}
+
+static void move(struct ep_collected *to, const struct ep_collected *from, struct ep_collected *room)
+{
+	const struct ep_collected part = { least(from->buffers, room->buffers), least(from->bytes, room->bytes) };
+
+	to->buffers += part.buffers;
+	to->bytes += part.bytes;
+	take_off(room, part.buffers, part.bytes);
+}
+
 /* I6: lines that all name one buffer are not more than that. */
 static void add_bounded(const struct ep_geometry *geometry, struct ep_reclaimed *counts,
 			const struct ep_reclaimed *more)
 {
-	uint64_t buffers = 0, bytes = 0, sent, sent_bytes;
+	const struct ep_collected sent = { more->buffers, more->buffer_bytes };
+	struct ep_collected room = { 0 }, in_lines = { 0 };
 
 	for (uint32_t i = 0; i < geometry->classes; i++) {
-		buffers += geometry->class[i].count;
-		bytes += (uint64_t)geometry->class[i].count * geometry->class[i].size;
+		room.buffers += geometry->class[i].count;
+		room.bytes += (uint64_t)geometry->class[i].count * geometry->class[i].size;
 	}
-	sent = least(more->buffers, buffers);
-	sent_bytes = least(more->buffer_bytes, bytes);
 	counts->messages += more->messages;
-	counts->bytes += least(more->bytes, bytes + (uint64_t)geometry->ring * EP_INLINE);
-	counts->buffers += sent;
-	counts->buffer_bytes += sent_bytes;
-	counts->collected += least(more->collected, buffers - sent);
-	counts->collected_bytes += least(more->collected_bytes, bytes - sent_bytes);
+	counts->bytes += least(more->bytes, room.bytes + (uint64_t)geometry->ring * EP_INLINE);
+	move(&in_lines, &sent, &room);
+	counts->buffers += in_lines.buffers;
+	counts->buffer_bytes += in_lines.bytes;
+	move(&counts->held, &more->held, &room);
+	move(&counts->abandoned, &more->abandoned, &room);
 }
 
 void ep_channel_reclaim(const struct ep_channel *channel, enum ep_direction direction,
@@ -140,7 +155,6 @@ void ep_channel_count(const struct ep_channel *channel, enum ep_direction direct
 
 	take_back(channel, direction, false, &all);
 	/* Those in lines were seen twice. */
-	all.collected -= least(all.buffers, all.collected);
-	all.collected_bytes -= least(all.buffer_bytes, all.collected_bytes);
+	take_off(&all.held, all.buffers, all.buffer_bytes);
 	add_bounded(&channel->geometry, counts, &all);
 }

@@ -128,7 +128,8 @@ struct ep_wire_drained {
 	struct ep_wire_head head;
 	uint64_t handle;
 	uint64_t messages, bytes;         /* sent to the client, and never received */
-	uint64_t buffers, buffer_bytes;   /* collected: held by the client, or abandoned by it */
+	uint64_t abandoned, abandoned_bytes;   /* buffers allocated and never sent, by either side */
+	uint64_t held, held_bytes;        /* buffers sent and never released */
 };
 
 /* Handles that the application refused since it attached, by verdict (registry_view.h); odometers. */

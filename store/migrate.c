@@ -86,6 +86,14 @@ static const char *const steps[SQL_SCHEMA_VERSION] = {
 	"ALTER TABLE incarnation ADD COLUMN reclaimed_channels_lost INTEGER;"
 	"ALTER TABLE incarnation ADD COLUMN collected_buffers INTEGER;"
 	"ALTER TABLE incarnation ADD COLUMN collected_bytes INTEGER;",
+
+	/* Collected buffers by cause. Those of before have none on record: they stay with the first one. */
+	"ALTER TABLE application RENAME COLUMN collected_buffers TO abandoned_buffers;"
+	"ALTER TABLE application RENAME COLUMN collected_bytes TO abandoned_bytes;"
+	"ALTER TABLE application ADD COLUMN held_buffers INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE application ADD COLUMN held_bytes INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE application ADD COLUMN overdue_buffers INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE application ADD COLUMN overdue_bytes INTEGER NOT NULL DEFAULT 0;",
 };
 
 int sql_version(sqlite3 *db, int64_t *out)

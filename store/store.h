@@ -25,10 +25,11 @@ struct store_app;   /* one application in it; lives as long as the store */
 	X(restarts_start_failed) X(restarts_start_timeout) X(restarts_asked) \
 	X(restarts_reconfigured) X(restarts_group) X(restarts_boot) X(restarts_unseen) \
 	X(reclaimed_messages) X(reclaimed_bytes) X(reclaimed_channels_lost) \
-	X(collected_buffers) X(collected_bytes) \
+	X(abandoned_buffers) X(abandoned_bytes) \
 	X(clients_registered) X(clients_reaped) X(clients_confused) \
 	X(refused_stale_epoch) X(refused_stale_generation) X(refused_free_slot) X(refused_down) \
-	X(refused_not_a_handle) X(shm_cleaned_files) X(shm_cleaned_bytes)
+	X(refused_not_a_handle) X(shm_cleaned_files) X(shm_cleaned_bytes) \
+	X(held_buffers) X(held_bytes) X(overdue_buffers) X(overdue_bytes)
 #define STORE_TOTAL_ID(name) STORE_TOTAL_##name,
 enum store_total { STORE_TOTALS(STORE_TOTAL_ID) STORE_TOTALS_COUNT };
 #undef STORE_TOTAL_ID
@@ -125,7 +126,7 @@ struct store_reclaimed {
 	bool is_known;
 	uint64_t messages, bytes;
 	uint64_t channels_lost;
-	uint64_t collected_buffers, collected_bytes;
+	uint64_t collected_buffers, collected_bytes;   /* for whatever cause */
 };
 
 /* One incarnation, a row keyed by (application, epoch). Strings are static, or the store's in what

@@ -271,7 +271,7 @@ void app_fill_reclaimed(const struct app *app, const struct clients_sum *sum)
 {
 	const struct store_incarnation row = {
 		.epoch = sum->epoch, .code = -1, .oom = -1,
-		.reclaimed = { true, sum->messages, sum->bytes, sum->lost, sum->collected, sum->collected_bytes },
+		.reclaimed = { true, sum->messages, sum->bytes, 0, sum->collected.buffers, sum->collected.bytes },
 	};
 
 	if (store_app_incarnation(app->stored, &row) < 0)

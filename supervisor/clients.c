@@ -168,10 +168,11 @@ static void free_index(struct clients *clients, uint32_t index)
 
 static const enum ep_total_id redone[LEDGER_REDO_TOTALS] = {
 	EP_TOTAL_RECLAIMED_MESSAGES, EP_TOTAL_RECLAIMED_BYTES, EP_TOTAL_RECLAIMED_CHANNELS_LOST,
-	EP_TOTAL_COLLECTED_BUFFERS, EP_TOTAL_COLLECTED_BYTES, EP_TOTAL_CLIENTS_REGISTERED,
-	EP_TOTAL_CLIENTS_REAPED,
+	EP_TOTAL_ABANDONED_BUFFERS, EP_TOTAL_ABANDONED_BYTES, EP_TOTAL_HELD_BUFFERS, EP_TOTAL_HELD_BYTES,
+	EP_TOTAL_OVERDUE_BUFFERS, EP_TOTAL_OVERDUE_BYTES, EP_TOTAL_CLIENTS_REGISTERED, EP_TOTAL_CLIENTS_REAPED,
 };
-enum { ADD_MESSAGES, ADD_BYTES, ADD_LOST, ADD_BUFFERS, ADD_BUFFER_BYTES, ADD_REGISTERED, ADD_REAPED };
+enum { ADD_MESSAGES, ADD_BYTES, ADD_LOST, ADD_ABANDONED, ADD_ABANDONED_BYTES, ADD_HELD, ADD_HELD_BYTES, ADD_OVERDUE,
+       ADD_OVERDUE_BYTES, ADD_REGISTERED, ADD_REAPED };
 
 /* The totals, and whether more is owed: doing it again is harmless. */
 static void redo(const struct clients_place *place, uint64_t handle)
@@ -207,17 +208,13 @@ static void add(const struct clients_place *place, uint64_t handle,
 	redo(place, handle);
 }
 
-static void add_to_epoch(struct clients *clients, uint32_t epoch, const struct ep_reclaimed *counts, bool lost)
+/* NULL: that was long ago, and the totals have it. */
+static struct clients_sum *sum_of(struct clients *clients, const struct client *client)
 {
+	uint32_t epoch = ep_handle_epoch(client->handle);
 	struct clients_sum *sum = &clients->sum[epoch % EPOCHS];
 
-	if (sum->epoch != epoch)
-		return;   /* long ago: the totals have it */
-	sum->messages += counts->messages;
-	sum->bytes += counts->bytes;
-	sum->lost += lost;
-	sum->collected += counts->collected;
-	sum->collected_bytes += counts->collected_bytes;
+	return sum->epoch == epoch ? sum : NULL;
 }
 
 bool clients_take_sum(struct clients *clients, struct clients_sum *out)
@@ -235,16 +232,24 @@ bool clients_take_sum(struct clients *clients, struct clients_sum *out)
 }
 
 static void add_counts(struct clients *clients, const struct client *client,
-		       const struct ep_reclaimed *counts, bool lost)
+		       const struct ep_reclaimed *counts)
 {
+	const struct ep_collected *abandoned = &counts->abandoned, *held = &counts->held;
 	const uint64_t more[LEDGER_REDO_TOTALS] = {
-		[ADD_MESSAGES] = counts->messages, [ADD_BYTES] = counts->bytes, [ADD_LOST] = lost,
-		[ADD_BUFFERS] = counts->collected, [ADD_BUFFER_BYTES] = counts->collected_bytes,
+		[ADD_MESSAGES] = counts->messages, [ADD_BYTES] = counts->bytes,
+		[ADD_ABANDONED] = abandoned->buffers, [ADD_ABANDONED_BYTES] = abandoned->bytes,
+		[ADD_HELD] = held->buffers, [ADD_HELD_BYTES] = held->bytes,
 		[ADD_REAPED] = client->reaped,
 	};
+	struct clients_sum *sum = sum_of(clients, client);
 
 	add(&clients->place, client->handle, more, false);
-	add_to_epoch(clients, ep_handle_epoch(client->handle), counts, lost);
+	if (!sum)
+		return;
+	sum->messages += counts->messages;
+	sum->bytes += counts->bytes;
+	sum->collected.buffers += abandoned->buffers + held->buffers;
+	sum->collected.bytes += abandoned->bytes + held->bytes;
 }
 
 static void recover_slot(const struct clients_place *place, uint32_t index, uint32_t lives)
@@ -525,16 +530,19 @@ static uint64_t least(uint64_t a, uint64_t b)
 static struct ep_reclaimed bounded(const struct ep_geometry *geometry, const struct ep_reclaimed *counts)
 {
 	uint64_t buffers = 0, bytes = 0;
+	struct ep_collected held;
 
 	for (uint32_t i = 0; i < geometry->classes; i++) {
 		buffers += 2ull * geometry->class[i].count;
 		bytes += 2ull * geometry->class[i].count * geometry->class[i].size;
 	}
+	held = (struct ep_collected){ least(counts->held.buffers, buffers), least(counts->held.bytes, bytes) };
 	return (struct ep_reclaimed){
 		.messages = least(counts->messages, 2ull * geometry->ring),
 		.bytes = least(counts->bytes, bytes + 2ull * geometry->ring * EP_INLINE),
-		.collected = least(counts->collected, buffers),
-		.collected_bytes = least(counts->collected_bytes, bytes),
+		.held = held,
+		.abandoned = { least(counts->abandoned.buffers, buffers - held.buffers),
+			       least(counts->abandoned.bytes, bytes - held.bytes) },
 	};
 }
 
@@ -542,7 +550,7 @@ void clients_drained(struct clients *clients, struct client *client, const struc
 {
 	struct ep_reclaimed checked = bounded(&client->channel.geometry, counts);
 
-	add_counts(clients, client, &checked, false);
+	add_counts(clients, client, &checked);
 	free_client(clients, client);
 }
 
@@ -553,17 +561,20 @@ void clients_reclaim(struct clients *clients, struct client *client)
 	ep_channel_reclaim(&client->channel, EP_TO_APPLICATION, &counts);
 	ep_channel_reclaim(&client->channel, EP_TO_CLIENT, &counts);
 	FAULT(client_reclaimed);
-	add_counts(clients, client, &counts, false);
+	add_counts(clients, client, &counts);
 	free_client(clients, client);
 }
 
 void clients_collected(struct clients *clients, const struct client *client, uint64_t buffers, uint32_t size)
 {
-	const struct ep_reclaimed counts = { .collected = buffers, .collected_bytes = buffers * size };
-	const uint64_t more[LEDGER_REDO_TOTALS] = { [ADD_BUFFERS] = buffers, [ADD_BUFFER_BYTES] = buffers * size };
+	const uint64_t more[LEDGER_REDO_TOTALS] = { [ADD_OVERDUE] = buffers, [ADD_OVERDUE_BYTES] = buffers * size };
+	struct clients_sum *sum = sum_of(clients, client);
 
 	add(&clients->place, client->handle, more, true);
-	add_to_epoch(clients, ep_handle_epoch(client->handle), &counts, false);
+	if (!sum)
+		return;
+	sum->collected.buffers += buffers;
+	sum->collected.bytes += buffers * size;
 }
 
 /* ---- an epoch's end ---- */

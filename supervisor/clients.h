@@ -73,7 +73,7 @@ bool clients_has_ended(const struct clients *clients, const struct client *clien
 void clients_drained(struct clients *clients, struct client *client, const struct ep_reclaimed *counts);
 /* Looks itself: the application does not answer (any more). Frees it. */
 void clients_reclaim(struct clients *clients, struct client *client);
-/* Buffers of `size` bytes that were collected while it lives. Its channel is still owed. */
+/* Buffers of `size` bytes that were overdue and collected while it lives. Its channel is still owed. */
 void clients_collected(struct clients *clients, const struct client *client, uint64_t buffers, uint32_t size);
 
 /* Of one that clients_end() has: the application is to be told. The next of them, or NULL. */
@@ -91,7 +91,8 @@ bool clients_go_on(struct clients *clients, client_fn *fn, void *user);
 /* What was counted of an epoch's channels, by whomever. */
 struct clients_sum {
 	uint32_t epoch;
-	uint64_t messages, bytes, lost, collected, collected_bytes;
+	uint64_t messages, bytes;
+	struct ep_collected collected;   /* whatever the cause */
 };
 
 /* Of an epoch that has ended, when clients_go_on() has nothing left; each is given once, the last eight are kept. */

@@ -97,10 +97,6 @@ static const struct {
 	  STORE_TOTAL_reclaimed_bytes },
 	{ "epochd_app_reclaimed_channels_lost", "Channels that nobody held any more.",
 	  STORE_TOTAL_reclaimed_channels_lost },
-	{ "epochd_app_garbage_collected_buffers", "Abandoned message buffers taken back.",
-	  STORE_TOTAL_collected_buffers },
-	{ "epochd_app_garbage_collected_bytes", "Bytes of the abandoned buffers taken back.",
-	  STORE_TOTAL_collected_bytes },
 	{ "epochd_app_clients_registered", "Registrations of clients.",
 	  STORE_TOTAL_clients_registered },
 	{ "epochd_app_clients_reaped", "Clients that died without a goodbye.",
@@ -141,6 +137,18 @@ static const struct labelled refusals[] = {
 	{ "not_a_handle", STORE_TOTAL_refused_not_a_handle },
 };
 
+static const struct labelled collected[] = {
+	{ "abandoned", STORE_TOTAL_abandoned_buffers },
+	{ "held", STORE_TOTAL_held_buffers },
+	{ "overdue", STORE_TOTAL_overdue_buffers },
+};
+
+static const struct labelled collected_bytes[] = {
+	{ "abandoned", STORE_TOTAL_abandoned_bytes },
+	{ "held", STORE_TOTAL_held_bytes },
+	{ "overdue", STORE_TOTAL_overdue_bytes },
+};
+
 static void put_labelled(const struct metrics *m, const char *name, const char *help,
 			 const char *key, const struct labelled *labels, size_t count)
 {
@@ -157,6 +165,10 @@ static void put_totals(const struct metrics *m)
 		     "cause", causes, ARRAY_SIZE(causes));
 	put_labelled(m, "epochd_app_refused_handles", "Handles that were refused, by reason.",
 		     "reason", refusals, ARRAY_SIZE(refusals));
+	put_labelled(m, "epochd_app_garbage_collected_buffers", "Message buffers collected, by cause.",
+		     "cause", collected, ARRAY_SIZE(collected));
+	put_labelled(m, "epochd_app_garbage_collected_bytes", "Bytes of the buffers collected, by cause.",
+		     "cause", collected_bytes, ARRAY_SIZE(collected_bytes));
 	for (size_t t = 0; t < ARRAY_SIZE(totals); t++) {
 		family(m, totals[t].name, COUNTER, totals[t].help);
 		for (size_t i = 0; i < m->app_count; i++)

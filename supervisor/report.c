@@ -192,7 +192,7 @@ static json_t *last_exit_json(const struct report_app *app)
 			 "oom", oom_json(last->oom));
 }
 
-/* The same of an application, since its first epoch, and of one epoch, where it may be not known. */
+/* Of one epoch, where it may be not known; and of an application, since its first one. */
 static json_t *reclaimed_json(const struct store_reclaimed *of)
 {
 	if (!of->is_known)
@@ -209,16 +209,30 @@ static json_t *collected_json(const struct store_reclaimed *of)
 			 "bytes", (json_int_t)of->collected_bytes);
 }
 
-static struct store_reclaimed reclaimed_of(const struct report_app *app)
+static json_t *all_reclaimed_json(const struct report_app *app)
 {
-	return (struct store_reclaimed){
+	const struct store_reclaimed all = {
 		.is_known = true,
 		.messages = app->totals[STORE_TOTAL_reclaimed_messages],
 		.bytes = app->totals[STORE_TOTAL_reclaimed_bytes],
 		.channels_lost = app->totals[STORE_TOTAL_reclaimed_channels_lost],
-		.collected_buffers = app->totals[STORE_TOTAL_collected_buffers],
-		.collected_bytes = app->totals[STORE_TOTAL_collected_bytes],
 	};
+
+	return reclaimed_json(&all);
+}
+
+static json_t *all_collected_json(const struct report_app *app)
+{
+	json_int_t abandoned = TOTAL(abandoned_buffers), abandoned_bytes = TOTAL(abandoned_bytes);
+	json_int_t held = TOTAL(held_buffers), held_bytes = TOTAL(held_bytes);
+	json_int_t overdue = TOTAL(overdue_buffers), overdue_bytes = TOTAL(overdue_bytes);
+
+	return json_pack("{s:I, s:I, s:{s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}}",
+			 "buffers", abandoned + held + overdue,
+			 "bytes", abandoned_bytes + held_bytes + overdue_bytes,
+			 "abandoned", "buffers", abandoned, "bytes", abandoned_bytes,
+			 "held", "buffers", held, "bytes", held_bytes,
+			 "overdue", "buffers", overdue, "bytes", overdue_bytes);
 }
 
 static json_t *clients_json(const struct report_app *app)
@@ -255,8 +269,6 @@ static json_t *seconds_json(double seconds)
 
 json_t *report_app_json(const struct report_app *app)
 {
-	const struct store_reclaimed reclaimed = reclaimed_of(app);
-
 	return json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "name", report_text(app->name),
 			 "state", report_text(app->state),
@@ -268,8 +280,8 @@ json_t *report_app_json(const struct report_app *app)
 			 "retry_at", report_time(app->retry_at),
 			 "restarts", restarts_json(app),
 			 "last_exit", last_exit_json(app),
-			 "reclaimed", reclaimed_json(&reclaimed),
-			 "garbage_collected", collected_json(&reclaimed),
+			 "reclaimed", all_reclaimed_json(app),
+			 "garbage_collected", all_collected_json(app),
 			 "clients", clients_json(app),
 			 "refused", refused_json(app),
 			 "shm_cleaned", shm_cleaned_json(app));

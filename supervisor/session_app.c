@@ -198,7 +198,8 @@ static void on_drained(const struct service *service, const struct ep_wire_drain
 	struct client *client = clients_find(service->clients, drained->handle);
 	const struct ep_reclaimed counts = {
 		.messages = drained->messages, .bytes = drained->bytes,
-		.collected = drained->buffers, .collected_bytes = drained->buffer_bytes,
+		.abandoned = { drained->abandoned, drained->abandoned_bytes },
+		.held = { drained->held, drained->held_bytes },
 	};
 
 	if (client && !client->session)   /* not twice, and not of one that is there */

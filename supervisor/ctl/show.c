@@ -67,6 +67,22 @@ static void say_restarts(const json_t *restarts)
 		       json_number_value(hour), json_number_value(day));
 }
 
+/* What stands in objects of its own, and is not none. */
+static void say_causes(const json_t *counts)
+{
+	const json_t *value;
+	const char *key;
+
+	json_object_foreach((json_t *)counts, key, value) {
+		CLEANUP(freep) char *label = text_harmless(key);
+
+		if (!json_is_object(value) || ctl_number(value, "buffers") == 0)
+			continue;
+		printf("    %-16s ", label ? label : "?");
+		say_counts(value, NULL, "none");
+	}
+}
+
 static void say_last_exit(const json_t *last)
 {
 	char how[96], at[32], text[192];
@@ -100,6 +116,7 @@ static void say_app(const json_t *app)
 	for (i = 0; i < ARRAY_SIZE(counts); i++) {
 		printf("  %-18s ", counts[i].label);
 		say_counts(json_object_get(app, counts[i].key), NULL, "none");
+		say_causes(json_object_get(app, counts[i].key));
 	}
 }
 

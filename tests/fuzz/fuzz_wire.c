@@ -228,7 +228,8 @@ static void say_table(int peer, struct bytes *bytes)
 static void say_of_client(int peer, struct bytes *bytes)
 {
 	uint64_t handle = world.handle[bytes_u8(bytes) % HANDLES];
-	struct ep_wire_drained drained = { .handle = handle, .messages = bytes_u32(bytes), .buffers = UINT64_MAX };
+	struct ep_wire_drained drained = { .handle = handle, .messages = bytes_u32(bytes), 
+					  .held = UINT64_MAX, .abandoned = UINT64_MAX };
 	struct ep_wire_broken broken = { .handle = handle };
 
 	if (bytes_u8(bytes) & 1) {

@@ -77,7 +77,7 @@ static inline bool guarded_holds(const struct guarded *guarded, const struct ep_
 		bytes += (uint64_t)geometry->class[i].count * geometry->class[i].size;
 	}
 	return counts->messages <= geometry->ring && counts->bytes <= bytes + geometry->ring * EP_INLINE &&
-	       counts->buffers + counts->collected <= buffers &&
-	       counts->buffer_bytes + counts->collected_bytes <= bytes;
+	       counts->buffers + counts->abandoned.buffers + counts->held.buffers <= buffers &&
+	       counts->buffer_bytes + counts->abandoned.bytes + counts->held.bytes <= bytes;
 }
 #endif

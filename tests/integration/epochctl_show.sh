@@ -13,7 +13,9 @@ routes one <<'JSON'
      "last_exit": {"epoch": 5, "at": "2026-11-22T20:14:02.511Z", "cause": "crashed", "code": null,
                    "signal": "SIGKILL", "oom": null},
      "reclaimed": {"messages": 12, "bytes": 768, "channels_lost": 0},
-     "garbage_collected": {"buffers": 0, "bytes": 0},
+     "garbage_collected": {"buffers": 3, "bytes": 2176,
+        "abandoned": {"buffers": 1, "bytes": 2048}, "held": {"buffers": 2, "bytes": 128},
+        "overdue": {"buffers": 0, "bytes": 0}},
      "clients": {"connected": 3, "registered": 20, "reaped": 2, "lazy": 0, "confused": 0},
      "refused": {"stale_epoch": 4, "stale_generation": 0, "free_slot": 0, "down": 0,
                  "not_a_handle": 0},
@@ -66,7 +68,9 @@ kv  up, epoch 6
     lately           5 in the last hour, 5 in the last day
   last exit          SIGKILL, of epoch 5, at 2026-11-22 20:14:02
   reclaimed          12 messages, 768 bytes
-  garbage collected  none
+  garbage collected  3 buffers, 2176 bytes
+    abandoned        1 buffers, 2048 bytes
+    held             2 buffers, 128 bytes
   clients            3 connected, 20 registered, 2 reaped
   refused            4 stale epoch
   shm cleaned        1 files, 4096 bytes' 'stats'

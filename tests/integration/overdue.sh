@@ -45,4 +45,6 @@ hold kept "0 0 0, 1 0 0, 0 0 0" 0
 expect_stat reported .garbage_collected.buffers 0
 expect_stat collected .garbage_collected.buffers 1
 expect_stat collected .garbage_collected.bytes 2048
+expect_stat collected .garbage_collected.overdue.buffers 1
+expect_stat collected .garbage_collected.overdue.bytes 2048
 expect_stat kept .garbage_collected.buffers 0

@@ -9,6 +9,7 @@ struct reader {
 	/* The buffers that are in reclaimed lines, at most one for each line. */
 	struct ep_buffer in_line[EP_RING_MAX];
 	size_t in_lines;
+	struct ep_buffer taken_back;   /* generation 0: none */
 };
 
 static uint64_t load(const _Atomic uint64_t *word)
@@ -39,6 +40,15 @@ static void read_reclaimed(struct reader *reader, const struct ep_line *line, ui
 		reader->truth.in_order = false;
 }
 
+static void read_taken_back(struct reader *reader, const struct ep_line *line)
+{
+	struct ep_content content;
+
+	ep_line_copy(&content, line);
+	if (content.kind == EP_KIND_BUFFER)
+		reader->taken_back = content.buffer;
+}
+
 static void read_lines(struct reader *reader)
 {
 	bool last_taken_lost = false;
@@ -54,6 +64,8 @@ static void read_lines(struct reader *reader)
 		if (state_of(word) == EP_LINE_RECLAIMED ||
 		    (state_of(word) == EP_LINE_SENT && position >= reader->taken))
 			read_reclaimed(reader, line, position);
+		if (state_of(word) == EP_LINE_TAKEN_BACK)
+			read_taken_back(reader, line);
 		if (position + 1 == reader->taken &&
 		    (state_of(word) == EP_LINE_RECLAIMED || state_of(word) == EP_LINE_TAKEN_BACK))
 			last_taken_lost = true;
@@ -61,19 +73,24 @@ static void read_lines(struct reader *reader)
 	reader->truth.received = reader->taken - last_taken_lost;
 }
 
+static bool is_same(const struct ep_buffer *buffer, uint32_t class, uint32_t index, uint64_t generation)
+{
+	return buffer->class == class && buffer->index == index && buffer->generation == generation;
+}
+
 static bool is_in_line(const struct reader *reader, uint32_t class, uint32_t index, uint64_t generation)
 {
 	for (size_t i = 0; i < reader->in_lines; i++)
-		if (reader->in_line[i].class == class && reader->in_line[i].index == index &&
-		    reader->in_line[i].generation == generation)
+		if (is_same(&reader->in_line[i], class, index, generation))
 			return true;
 	return false;
 }
 
 static void read_buffer(struct reader *reader, uint32_t class, uint32_t index, bool outlived)
 {
-	uint64_t begun = ep_allocated_generation(load(&reader->lane.allocated[class][index]));
+	uint64_t word = load(&reader->lane.allocated[class][index]), begun = ep_allocated_generation(word);
 	uint64_t ended = load(&reader->lane.released[class][index]);
+	struct ep_collected *cause = word & 1 ? &reader->truth.held : &reader->truth.abandoned;
 
 	reader->truth.allocated += begun;
 	if (!(ended & EP_ENDED_BY_SUPERVISOR) && ended == begun) {
@@ -85,13 +102,15 @@ static void read_buffer(struct reader *reader, uint32_t class, uint32_t index, b
 		reader->truth.released += begun - 1;
 		return;
 	}
+	if (is_same(&reader->taken_back, class, index, begun))
+		cause = &reader->truth.either;
 	reader->truth.released += begun - 1;   /* all but its last use, which nobody ended, or the supervisor */
 	if (is_in_line(reader, class, index, begun)) {
 		reader->truth.in_reclaimed++;
 		return;
 	}
-	reader->truth.collected++;
-	reader->truth.collected_bytes += reader->lane.geometry->class[class].size;
+	cause->buffers++;
+	cause->bytes += reader->lane.geometry->class[class].size;
 }
 
 struct truth truth_of(const struct ep_channel *channel, enum ep_direction direction, bool outlived)

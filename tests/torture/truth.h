@@ -9,7 +9,9 @@ struct truth {
 	uint64_t reclaimed, reclaimed_bytes;
 	uint64_t allocated, released;          /* buffers: uses begun, and ended by a peer */
 	uint64_t in_reclaimed;
-	uint64_t collected, collected_bytes;
+	struct ep_collected abandoned, held;
+	/* Collected as one or the other: its sender was sending it while the fence moved, and took it back. */
+	struct ep_collected either;
 	bool in_order;                         /* each line reclaimed holds the message of its number */
 };
 

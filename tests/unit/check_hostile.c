@@ -214,9 +214,9 @@ START_TEST(no_more_is_counted_than_there_is)
 	counts = reclaimed();
 	ck_assert(guarded_holds(&guarded, &counts));
 	ck_assert_uint_eq(counts.messages, lane.mask + 1);
-	ck_assert_uint_eq(counts.buffers + counts.collected, 6);
+	ck_assert_uint_eq(counts.buffers + counts.held.buffers, 6);
 	counts = reclaimed();
-	ck_assert_uint_eq(counts.messages + counts.buffers + counts.collected + counts.bytes, 0);
+	ck_assert_uint_eq(counts.messages + counts.buffers + counts.held.buffers + counts.bytes, 0);
 }
 END_TEST
 

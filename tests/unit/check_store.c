@@ -1108,7 +1108,9 @@ START_TEST(an_older_schema_is_migrated)
 {
 	static const char *const since[] = { "reclaimed_messages", "reclaimed_bytes", "reclaimed_channels_lost",
 					     "collected_buffers", "collected_bytes" };
+	static const char *const since_causes[] = { "held_buffers", "held_bytes", "overdue_buffers", "overdue_bytes" };
 	struct store *store = start();
+	struct store_state state;
 	char query[128];
 
 	incarnation(get(store, "kv"), 3);
@@ -1117,9 +1119,20 @@ START_TEST(an_older_schema_is_migrated)
 		snprintf(query, sizeof query, "ALTER TABLE incarnation DROP COLUMN %s", since[i]);
 		ask_number(query);
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(since_causes); i++) {
+		snprintf(query, sizeof query, "ALTER TABLE application DROP COLUMN %s", since_causes[i]);
+		ask_number(query);
+	}
+	ask_number("ALTER TABLE application RENAME COLUMN abandoned_buffers TO collected_buffers");
+	ask_number("ALTER TABLE application RENAME COLUMN abandoned_bytes TO collected_bytes");
+	ask_number("UPDATE application SET collected_buffers = 5, collected_bytes = 320");
 	ask_number("PRAGMA user_version = 1");
 	store = start();
-	ck_assert_int_eq(ask_number("PRAGMA user_version"), 2);
+	ck_assert_int_eq(ask_number("PRAGMA user_version"), 3);
+	store_app_state(get(store, "kv"), &state);
+	ck_assert_uint_eq(state.totals[STORE_TOTAL_abandoned_buffers], 5);
+	ck_assert_uint_eq(state.totals[STORE_TOTAL_abandoned_bytes], 320);
+	ck_assert_uint_eq(state.totals[STORE_TOTAL_held_buffers], 0);
 	read_incarnations(store, "kv", 0, 10);
 	ck_assert_uint_eq(answer.count, 1);
 	ck_assert_int_eq(answer.row.pid, 103);
