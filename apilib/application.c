@@ -37,6 +37,18 @@ static void forget(struct ep_family *family)
 			ep_close_fd(&app->members[i]->ring);
 }
 
+/* Whatever is to be said first. What does not fit any more the supervisor learns when this process ends. */
+static void say_goodbye(struct epochd_app *app)
+{
+	struct ep_wire_goodbye goodbye = { ep_wire_make(EP_WIRE_GOODBYE, sizeof goodbye) };
+
+	if (app->session < 0)
+		return;
+	app_flush(app);
+	app_tell_refusals(app);
+	ep_wire_send(app->session, &goodbye, NULL, 0);
+}
+
 void epochd_detach(struct epochd_app *app)
 {
 	bool inherited;
@@ -46,6 +58,7 @@ void epochd_detach(struct epochd_app *app)
 	inherited = app->family.next && ep_is_inherited(&app->family);
 	if (!inherited) {
 		ep_family_leave(&app->family);
+		say_goodbye(app);
 		forget(&app->family);
 		ep_view_unmap(&app->view);
 	}

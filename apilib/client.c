@@ -189,9 +189,9 @@ static int check(struct epochd_client *client, int64_t deadline)
 {
 	if (ep_is_inherited(&client->family))
 		return -ECHILD;
-	if (client->state == CLIENT_ENDED)
-		return client->error;
-	return client_is_stale(client) ? stale(client, deadline) : 0;
+	if (!client_is_stale(client))
+		return 0;
+	return client->state == CLIENT_ENDED ? client->error : stale(client, deadline);
 }
 
 /* An end of the channel said r. */
@@ -337,7 +337,32 @@ static bool arm(struct epochd_client *client)
 	return ep_arm(&client->link.consumer);
 }
 
-static int sleep_until(struct epochd_client *client, int64_t deadline)
+struct waiting {
+	struct epochd_message *out;
+	uint64_t call;       /* whose reply; 0: anything */
+	uint64_t handle;     /* that it waits under */
+	int64_t began, deadline;
+};
+
+/* What the supervisor says meanwhile. -ESTALE: what is waited for does not come any more, also if the next epoch was
+ * joined in passing. */
+static int hear(struct epochd_client *client, const struct waiting *waiting)
+{
+	int r = client_read_session(client);
+
+	if (r < 0)
+		return r;
+	if (client->link.handle != waiting->handle)
+		return -ESTALE;
+	if (client->state == CLIENT_JOINED)   /* the fence is looked at with each line */
+		return 0;
+	/* It may have replied before it detached. */
+	r = take_wanted(client, waiting->out, waiting->call);
+	client->told = r <= 0;
+	return r ? r : -ESTALE;
+}
+
+static int sleep_until(struct epochd_client *client, const struct waiting *waiting)
 {
 	struct pollfd awaited[3] = {
 		{ .fd = client->link.bell, .events = POLLIN },
@@ -345,20 +370,14 @@ static int sleep_until(struct epochd_client *client, int64_t deadline)
 		{ .fd = client->ring_owed ? client->link.ring : -1, .events = POLLOUT },
 	};
 	struct timespec left;
-	int n = ppoll(awaited, ARRAY_SIZE(awaited), ep_until(deadline, &left), NULL);
+	int n = ppoll(awaited, ARRAY_SIZE(awaited), ep_until(waiting->deadline, &left), NULL);
 
 	if (n == 0)
 		return -ETIMEDOUT;
 	if (n > 0 && awaited[2].revents)
 		ring_application(client);
-	return n > 0 && awaited[1].revents ? client_read_session(client) : 0;
+	return n > 0 && awaited[1].revents ? hear(client, waiting) : 0;
 }
-
-struct waiting {
-	struct epochd_message *out;
-	uint64_t call;       /* whose reply; 0: anything */
-	int64_t began, deadline;
-};
 
 /* Polls for as long as that is worth. 1, 0: nothing came, or the error. */
 static int spin(struct epochd_client *client, struct waiting *waiting)
@@ -377,10 +396,14 @@ static int spin(struct epochd_client *client, struct waiting *waiting)
 			waiting->began = now;
 		if (now >= waiting->deadline)
 			return -ETIMEDOUT;
-		if (client->wait.mode == EPOCHD_BUSY)
-			r = client_read_session(client);
-		else if (now - waiting->began > EP_SPIN_NS)
-			return 0;
+		if (client->wait.mode != EPOCHD_BUSY) {
+			if (now - waiting->began > EP_SPIN_NS)
+				return 0;
+			continue;
+		}
+		r = hear(client, waiting);
+		if (r)
+			return r;
 	}
 }
 
@@ -392,7 +415,7 @@ static int sleep_for(struct epochd_client *client, struct waiting *waiting)
 		waiting->began = ep_now();
 	while (r == 0) {
 		if (arm(client))
-			r = sleep_until(client, waiting->deadline);
+			r = sleep_until(client, waiting);
 		if (r == 0 || r == -ETIMEDOUT) {
 			int last = take_wanted(client, waiting->out, waiting->call);
 
@@ -411,6 +434,7 @@ static int take_in_time(struct epochd_client *client, struct waiting *waiting)
 	if (r)
 		return r;
 	waiting->began = 0;
+	waiting->handle = client->link.handle;
 	if (client->ring_owed)
 		ring_application(client);
 	if (ep_wait_spins(&client->wait))

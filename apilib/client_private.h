@@ -70,10 +70,11 @@ int client_read_session(struct epochd_client *client);            /* all that is
 int client_join(struct epochd_client *client, int64_t deadline);
 void client_unlink(struct client_link *link, bool inherited);
 
+/* The epoch has ended, or the application serves no more in it. */
 static inline bool client_is_stale(const struct epochd_client *client)
 {
 	/* Acquire, with the release in app_fence(). */
-	return !client->link.view.page ||
+	return client->state != CLIENT_JOINED ||
 	       !ep_fence_serves(atomic_load_explicit(&client->link.view.page->fence, memory_order_acquire),
 				ep_handle_epoch(client->link.handle));
 }

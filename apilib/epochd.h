@@ -260,7 +260,8 @@ typedef void epochd_post_fn(void *user);
  *   -EACCES   another user's, or not of this incarnation     -EBUSY   another process serves already */
 EPOCHD_API int epochd_attach(struct epochd_app **out, const struct epochd_type *types, size_t count,
 			     const struct epochd_options *options);
-/* Serves no more; clients are told when the process ends. NULL is fine. */
+/* Serves no more: clients are told at once, and wait for whoever attaches next, be it this process again. Does not
+ * block. NULL is fine. */
 EPOCHD_API void epochd_detach(struct epochd_app *app);
 EPOCHD_API uint32_t epochd_app_epoch(const struct epochd_app *app);
 

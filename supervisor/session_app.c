@@ -285,11 +285,25 @@ void service_tell_gone(struct service *service)
 
 static void tell_detached(struct client *client, void *user)
 {
+	const struct service *service = user;
 	struct session *session = client->session;
+	char text[EP_WIRE_TEXT];
 
-	(void)user;
-	clients_end(session->service->clients, client, false);
-	client_fenced(session, -ESTALE, "the application has detached");
+	snprintf(text, sizeof text, "%s serves no more in epoch %u: it %s", app_name(service->app),
+		 ep_handle_epoch(client->handle),
+		 service->app->state == APP_STOPPING ? "is being stopped" : "has detached");
+	clients_end(service->clients, client, false);
+	client_fenced(session, -ESTALE, text);
+}
+
+/* Those whose JOIN waits for room in a session that is over. */
+static void offer_anew(struct service *service)
+{
+	for (; service->joining; service->joining = service->joining->next_joining) {
+		service->joining->joins = false;
+		session_has_news(service->joining, NEWS_WAIT);
+	}
+	service->joining_end = &service->joining;
 }
 
 /* Its process lives on. What stands in the channels is counted when the epoch ends: until then clients may
@@ -299,7 +313,10 @@ void app_detached(struct session *session)
 	struct service *service = session->service;
 
 	service->attached = NULL;
-	clients_each(service->clients, tell_detached, NULL);
+	/* To nobody. Whoever attaches next knows none of them, and would say that nothing was left. */
+	service_tell_gone(service);
+	offer_anew(service);
+	clients_each(service->clients, tell_detached, service);
 	session_end(session);
 }
 
@@ -397,11 +414,7 @@ void sessions_fence_moved(struct sessions *sessions, struct app *app)
 	if (service->attaching)
 		let_go(service->attaching);
 	service->attached = service->attaching = NULL;
-	for (; service->joining; service->joining = service->joining->next_joining) {
-		service->joining->joins = false;
-		session_has_news(service->joining, NEWS_WAIT);
-	}
-	service->joining_end = &service->joining;
+	offer_anew(service);
 	clients_end_all(service->clients);
 	ev_timer_again(app->epochd->loop, &service->slice);
 }

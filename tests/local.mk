@@ -112,9 +112,11 @@ tests_torture_peer_SOURCES = tests/torture/peer.c tests/torture/torture.h
 tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
 # The one that hostile.sh lets loose knows the library's inside; the other one does not.
-check_PROGRAMS += tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile
+check_PROGRAMS += tests/lib/detacher tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile
 tests_lib_holder_SOURCES = tests/lib/holder.c tests/lib/api_messages.h
 tests_lib_holder_LDADD = libepochd.la
+tests_lib_detacher_SOURCES = tests/lib/detacher.c tests/lib/api_messages.h
+tests_lib_detacher_LDADD = libepochd.la
 tests_lib_fenced_SOURCES = tests/lib/fenced.c tests/lib/api_messages.h
 tests_lib_fenced_LDADD = libepochd.la
 tests_lib_honest_SOURCES = tests/lib/honest.c tests/lib/api_messages.h
@@ -164,6 +166,7 @@ integration_tests = \
 	tests/integration/child-stands-alone.sh \
 	tests/integration/clients.sh \
 	tests/integration/daemon.sh \
+	tests/integration/detached.sh \
 	tests/integration/disk_full.sh \
 	tests/integration/epochctl_completion.sh \
 	tests/integration/epochctl_errors.sh \
