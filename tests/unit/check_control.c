@@ -1308,14 +1308,16 @@ START_TEST(who_trickles_is_cut_off)
 		fd[i] = raw(begin_with[_i]);
 		turn();
 	}
-	call = begin("GET", "/v1/stats");
-	while (!call->done) {
-		turn();
-		for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
-			(void)!send(fd[i], "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	for (long status = 0; status != 200;) {   /* where all is slow, it can be cut off itself */
+		call = begin("GET", "/v1/stats");
+		while (!call->done) {
+			turn();
+			for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
+				(void)!send(fd[i], "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		}
+		status = call->status;
+		end(call);
 	}
-	ck_assert_int_eq((int)call->status, 200);
-	end(call);
 	for (size_t i = 0; i < ARRAY_SIZE(fd); i++)
 		close(fd[i]);
 }
@@ -1324,13 +1326,14 @@ END_TEST
 START_TEST(who_waits_or_follows_is_not_cut_off)
 {
 	struct call *follower = begin("GET", "/v1/events?follow"), *wait = begin("POST", "/v1/reload?wait");
-	int64_t until;
+	const struct connection *connection;
 
-	control->local->patience = NS_PER_S / 20;
-	until = clock_now() + NS_PER_S / 5;
-	while (clock_now() < until)
+	while (!control->followers || !fake.reloads)
 		turn();
-	ck_assert(!follower->done && !wait->done);
+	connection = control->local->connections;
+	ck_assert(connection && connection->next && !connection->next->next);
+	for (; connection; connection = connection->next)
+		ck_assert_int_eq(connection->due_at, 0);   /* there is no such time */
 	control_reloaded(control, 0);
 	drive(wait);
 	ck_assert_int_eq((int)wait->status, 200);
