@@ -136,7 +136,7 @@ static int open_member(struct member **out, struct epochd_app *app, const struct
 		       int fds[static EP_WIRE_FDS_MAX], const char **why)
 {
 	CLEANUP(free_memberp) struct member *member = calloc(1, sizeof *member);
-	struct ep_fencing fencing = { &app->view.page->fence, app->epoch };
+	struct ep_fencing fencing = { &app->view.page->fence, app->epoch, ep_view_is_light(&app->view) };
 	int r;
 
 	if (!member)

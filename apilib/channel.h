@@ -52,6 +52,9 @@ struct ep_lane ep_channel_lane(const struct ep_channel *channel, enum ep_directi
 struct ep_fencing {
 	const _Atomic uint64_t *word;
 	uint32_t epoch;
+	/* This process has joined (barrier.h), and whoever moves the fence word calls ep_barrier() before he reclaims: then
+	 * receiving needs no full fence, nor does sending to somebody who polls. */
+	bool light;
 };
 
 /* ---- the sending end; one thread at a time ---- */
@@ -106,6 +109,8 @@ struct ep_send {
  *   -ESTALE   the epoch has ended
  *   -EPROTO   the consumer wrote nonsense: the channel is closed */
 int ep_send(struct ep_producer *producer, const struct ep_send *send);
+/* The same of up to EP_INLINE bytes. */
+int ep_send_small(struct ep_producer *producer, uint16_t id, uint64_t context, const void *bytes, uint32_t size);
 
 bool ep_look_for_room(struct ep_producer *producer);   /* for ep_can_send() */
 
@@ -121,9 +126,15 @@ struct ep_consumer {
 	struct ep_lane lane;
 	struct ep_fencing fencing;
 	uint64_t next;
+	uint64_t polls_at;   /* position from which on it is EP_POLLING, should it not have slept until then */
+	bool polls;
 	int closed;
 	const char *why;   /* -EPROTO: what was wrong (static) */
 };
+
+/* Messages without sleep: so many are worth an ep_barrier(), which also interrupts others that have nothing to do with
+ * this channel. */
+enum { EP_POLLS_AFTER = 1024 };
 
 struct ep_received {
 	struct ep_content content;   /* a copy, checked; a buffer in it is to be released */
@@ -151,7 +162,8 @@ static inline bool ep_has_next(const struct ep_consumer *consumer)
 /* Any thread, in any order. -ESTALE: it was collected meanwhile. */
 int ep_release(const struct ep_consumer *consumer, const struct ep_buffer *buffer);
 
-/* Before sleeping. True: sleep, the producer will ring. False: there is something to do at once. */
+/* Before sleeping. True: sleep, the producer will ring. False: there is something to do at once. Some microseconds
+ * after EP_POLLS_AFTER messages without sleep (ep_barrier()). */
 bool ep_arm(struct ep_consumer *consumer);
 void ep_disarm(struct ep_consumer *consumer);   /* after sleeping */
 
@@ -167,7 +179,8 @@ struct ep_reclaimed {
 };
 
 /* Takes back every message of a direction that was sent and not received, and every buffer that is not
- * free, and adds them to *counts. The fence must have moved, or both ends be dead. Whatever the peers
+ * free, and adds them to *counts. The fence must have moved, and ep_barrier() been called since; or both ends be
+ * dead. Whatever the peers
  * wrote, no more is counted than the channel holds. Doing it again counts nothing twice. */
 void ep_channel_reclaim(const struct ep_channel *channel, enum ep_direction direction,
 			struct ep_reclaimed *counts);

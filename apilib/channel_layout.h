@@ -88,6 +88,12 @@ static inline void ep_line_copy(struct ep_content *out, const struct ep_line *li
 	atomic_signal_fence(memory_order_seq_cst);
 }
 
+enum ep_armed {
+	EP_AWAKE,     /* it can be EP_ARMED at any moment */
+	EP_ARMED,     /* it sleeps, or is about to: to be rung for */
+	EP_POLLING,   /* it calls ep_barrier() before it sleeps again */
+};
+
 struct ep_lane_head {
 	/* The consumer's. Messages that it has laid hand on: those below are received, unless the fence had
 	 * moved and somebody else settled the last one. */
@@ -95,7 +101,7 @@ struct ep_lane_head {
 	/* The consumer's. Lines that may be used again: read, and settled where that was needed. The producer
 	 * looks when its copy says that the ring is full. */
 	_Atomic uint64_t consumed;
-	/* 1: the consumer sleeps, or is about to. Set by the consumer, exchanged for 0 by the producer. */
+	/* enum ep_armed. The consumer's, but that a producer who rings exchanges EP_ARMED for EP_AWAKE. */
 	alignas(64) _Atomic uint32_t armed;
 	/* The producer's, for people to look at; nothing is decided by them. */
 	alignas(64) _Atomic uint64_t sent;

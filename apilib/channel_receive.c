@@ -1,5 +1,6 @@
 #include <config.h>
 
+#include "apilib/barrier.h"
 #include "apilib/channel.h"
 #include "apilib/channel_fence.h"
 #include "apilib/fault.h"
@@ -11,7 +12,7 @@ void ep_consumer_init(struct ep_consumer *out, const struct ep_channel *channel,
 		      enum ep_direction direction, struct ep_fencing fencing)
 {
 	*out = (struct ep_consumer){ .lane = ep_channel_lane(channel, direction),
-				     .fencing = fencing };
+				     .fencing = fencing, .polls_at = EP_POLLS_AFTER };
 }
 
 static int close_with(struct ep_consumer *consumer, int r, const char *why)
@@ -79,18 +80,29 @@ static int nothing(struct ep_consumer *consumer, const char *why)
 	return why ? close_with(consumer, -EPROTO, why) : 0;
 }
 
+/* Said anew now and then: a producer who rang late may have written over it. */
+static void begin_to_poll(struct ep_consumer *consumer)
+{
+	consumer->polls_at = consumer->next + EP_POLLS_AFTER;
+	if (!consumer->fencing.light)
+		return;
+	consumer->polls = true;
+	/* Relaxed: whoever does not see it uses a fence. */
+	atomic_store_explicit(&consumer->lane.head->armed, EP_POLLING, memory_order_relaxed);
+}
+
 int ep_receive(struct ep_consumer *consumer, struct ep_received *out)
 {
 	struct ep_lane_head *head = consumer->lane.head;
-	struct ep_line *line = &consumer->lane.lines[consumer->next & consumer->lane.mask];
+	uint64_t next = consumer->next, word;
+	struct ep_line *line = &consumer->lane.lines[next & consumer->lane.mask];
 	const char *why;
-	uint64_t word;
 
 	if (consumer->closed)
 		return consumer->closed;
 	/* Acquire, with the release in ep_send(): the message is whole. */
 	word = atomic_load_explicit(&line->word, memory_order_acquire);
-	if (word != ep_line_word(consumer->next, EP_LINE_SENT))
+	if (word != ep_line_word(next, EP_LINE_SENT))
 		return nothing(consumer, nonsense(consumer, word));
 	EP_FAULT(receive_seen);
 	why = take_out(consumer, line, out);
@@ -98,20 +110,21 @@ int ep_receive(struct ep_consumer *consumer, struct ep_received *out)
 		return nothing(consumer, why);
 	EP_FAULT(receive_copied);
 	/* Relaxed: the fence that follows orders it. */
-	atomic_store_explicit(&head->taken, consumer->next + 1, memory_order_relaxed);
+	atomic_store_explicit(&head->taken, next + 1, memory_order_relaxed);
 	EP_FAULT(receive_taken);
-	/* Full, with the one in ep_channel_reclaim(): the supervisor sees that we have it, or we see that the
-	 * fence moved and ask who has it. */
-	atomic_thread_fence(memory_order_seq_cst);
+	/* The supervisor sees that we have it, or we see that the fence moved and ask who has it. */
+	ep_fence_after_taking(&consumer->fencing);
 	if (!ep_still_serves(&consumer->fencing) &&
-	    !ep_settle(line, consumer->next, EP_LINE_RECEIVED))
+	    !ep_settle(line, next, EP_LINE_RECEIVED))
 		return close_with(consumer, -ESTALE, NULL);
 	EP_FAULT(receive_looked);
-	consumer->next++;
+	consumer->next = next + 1;
 	/* Release, with the acquire in ep_can_send(): we have read the line, and it is settled. Not before:
 	 * the producer writes over it. */
-	atomic_store_explicit(&head->consumed, consumer->next, memory_order_release);
+	atomic_store_explicit(&head->consumed, next + 1, memory_order_release);
 	EP_FAULT(receive_done);
+	if (next >= consumer->polls_at)
+		begin_to_poll(consumer);
 	return 1;
 }
 
@@ -137,10 +150,15 @@ bool ep_arm(struct ep_consumer *consumer)
 	struct ep_line *line = &consumer->lane.lines[consumer->next & consumer->lane.mask];
 	uint64_t word;
 
-	atomic_store_explicit(&consumer->lane.head->armed, 1, memory_order_relaxed);
+	atomic_store_explicit(&consumer->lane.head->armed, EP_ARMED, memory_order_relaxed);
 	EP_FAULT(armed);
-	/* Full, with the one in ep_send(): it sees us armed, or we see the line. */
-	atomic_thread_fence(memory_order_seq_cst);
+	/* With ep_fence_after_sending(): the producer sees us armed, or we see the line. */
+	if (consumer->polls)
+		ep_barrier();
+	else
+		atomic_thread_fence(memory_order_seq_cst);
+	consumer->polls = false;
+	consumer->polls_at = consumer->next + EP_POLLS_AFTER;
 	word = atomic_load_explicit(&line->word, memory_order_relaxed);   /* ep_receive() looks anew */
 	if (!consumer->closed && ep_still_serves(&consumer->fencing) &&
 	    word != ep_line_word(consumer->next, EP_LINE_SENT) && !nonsense(consumer, word))
@@ -152,5 +170,5 @@ bool ep_arm(struct ep_consumer *consumer)
 void ep_disarm(struct ep_consumer *consumer)
 {
 	/* Relaxed: at worst somebody rings who need not. */
-	atomic_store_explicit(&consumer->lane.head->armed, 0, memory_order_relaxed);
+	atomic_store_explicit(&consumer->lane.head->armed, EP_AWAKE, memory_order_relaxed);
 }

@@ -1,5 +1,6 @@
 #include <config.h>
 
+#include "apilib/barrier.h"
 #include "apilib/channel.h"
 #include "apilib/channel_fence.h"
 #include "apilib/fault.h"
@@ -187,16 +188,18 @@ bool ep_look_for_room(struct ep_producer *producer)
 	return !producer->closed && producer->next - producer->consumed < ring;
 }
 
-/* Any number up to EP_INLINE, in moves of 8 bytes that may overlap. */
+/* Any number up to EP_INLINE, in few moves that may overlap. */
 static void copy_inline(unsigned char *to, const unsigned char *from, size_t size)
 {
 	if (size < 8) {
 		memcpy(to, from, size);
 		return;
 	}
-	for (size_t at = 0; at < size - 8; at += 8)
-		memcpy(to + at, from + at, 8);
 	memcpy(to + size - 8, from + size - 8, 8);
+	for (; size > 16; size -= 16, to += 16, from += 16)
+		memcpy(to, from, 16);
+	if (size > 8)
+		memcpy(to, from, 8);
 }
 
 static void fill(struct ep_content *content, const struct ep_send *send)
@@ -222,8 +225,10 @@ static void mark(struct ep_producer *producer, const struct ep_buffer *buffer, b
 static int take_back(struct ep_producer *producer, struct ep_line *line, const struct ep_send *send)
 {
 	producer->closed = -ESTALE;
-	/* Relaxed, after the acquire that saw the fence moved: a consumer that had not seen that, and so
-	 * keeps the line without asking, stored this before it looked (ep_receive()). */
+	/* With ep_fence_after_taking(): a consumer that has not seen the fence moved, and so keeps the line without
+	 * asking, has stored that it took it. */
+	ep_barrier();
+	/* Relaxed: after that. */
 	if (atomic_load_explicit(&producer->lane.head->taken, memory_order_relaxed) >
 	    producer->next)
 		return 0;
@@ -234,10 +239,12 @@ static int take_back(struct ep_producer *producer, struct ep_line *line, const s
 	return -ESTALE;
 }
 
-int ep_send(struct ep_producer *producer, const struct ep_send *send)
+/* Inlined into its two callers, so that a small message is put together in its line alone. */
+__attribute__((always_inline)) static inline int send_line(struct ep_producer *producer, const struct ep_send *send)
 {
 	struct ep_lane_head *head = producer->lane.head;
 	struct ep_line *line = &producer->lane.lines[producer->next & producer->lane.mask];
+	uint32_t armed;
 	int r = 0;
 
 	if (!producer->closed && !ep_still_serves(&producer->fencing))
@@ -256,9 +263,7 @@ int ep_send(struct ep_producer *producer, const struct ep_send *send)
 	atomic_store_explicit(&line->word, ep_line_word(producer->next, EP_LINE_SENT),
 			      memory_order_release);
 	EP_FAULT(send_published);
-	/* Full, with the one in ep_arm() (the consumer sees the line, or we see it armed) and with the one
-	 * in ep_channel_reclaim() (the supervisor sees the line, or we see the fence moved). */
-	atomic_thread_fence(memory_order_seq_cst);
+	ep_fence_after_sending(&producer->fencing, &head->armed);
 	if (!ep_still_serves(&producer->fencing))
 		r = take_back(producer, line, send);
 	if (r < 0)
@@ -269,6 +274,19 @@ int ep_send(struct ep_producer *producer, const struct ep_send *send)
 	atomic_store_explicit(&head->sent, producer->next, memory_order_relaxed);
 	EP_FAULT(send_counted);
 	/* Relaxed: the fence above has ordered it. The exchange lets one ring only. */
-	return atomic_load_explicit(&head->armed, memory_order_relaxed) &&
-	       atomic_exchange_explicit(&head->armed, 0, memory_order_relaxed);
+	armed = atomic_load_explicit(&head->armed, memory_order_relaxed);
+	return armed != EP_AWAKE && armed != EP_POLLING &&
+	       atomic_exchange_explicit(&head->armed, EP_AWAKE, memory_order_relaxed) != EP_AWAKE;
+}
+
+int ep_send(struct ep_producer *producer, const struct ep_send *send)
+{
+	return send_line(producer, send);
+}
+
+int ep_send_small(struct ep_producer *producer, uint16_t id, uint64_t context, const void *bytes, uint32_t size)
+{
+	const struct ep_send send = { .id = id, .context = context, .size = size, .bytes = bytes };
+
+	return send_line(producer, &send);
 }

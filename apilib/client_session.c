@@ -101,6 +101,7 @@ static int open_link(struct epochd_client *client, uint64_t handle, int fds[stat
 	if (r < 0)
 		return r;
 	fencing.word = &link.view.page->fence;
+	fencing.light = ep_view_is_light(&link.view);
 	ep_consumer_init(&link.consumer, &link.channel, EP_TO_CLIENT, fencing);
 	r = ep_producer_init(&link.producer, &link.channel, EP_TO_APPLICATION, fencing);
 	if (r == 0)

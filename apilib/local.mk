@@ -4,6 +4,8 @@ libep_la_SOURCES = \
 	%D%/application_dispatch.c \
 	%D%/application_private.h \
 	%D%/application_session.c \
+	%D%/barrier.c \
+	%D%/barrier.h \
 	%D%/channel.c \
 	%D%/channel.h \
 	%D%/channel_buffer.c \
@@ -47,7 +49,7 @@ libep_la_SOURCES = \
 # What is installed: the same, with nothing but the names of epochd.h to be seen.
 lib_LTLIBRARIES = libepochd.la
 libepochd_la_SOURCES = $(libep_la_SOURCES)
-libepochd_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden
+libepochd_la_CFLAGS = $(AM_CFLAGS) -fvisibility=hidden -fno-semantic-interposition
 libepochd_la_LDFLAGS = $(AM_LDFLAGS) -no-undefined -version-info 0:0:0 \
 	-Wl,--version-script=$(top_srcdir)/%D%/epochd.map -Wl,-z,defs
 EXTRA_libepochd_la_DEPENDENCIES = %D%/epochd.map

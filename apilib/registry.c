@@ -1,5 +1,6 @@
 #include <config.h>
 
+#include "apilib/barrier.h"
 #include "apilib/fd.h"
 #include "apilib/registry.h"
 
@@ -48,9 +49,13 @@ static void fill_header(struct ep_page *page, const struct ep_registry_id *id)
 /* NULL, with errno, if it cannot be mapped. */
 static struct ep_page *map_page(int fd, size_t size)
 {
-	void *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	struct ep_page *page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-	return page == MAP_FAILED ? NULL : page;
+	if (page == MAP_FAILED)
+		return NULL;
+	/* Relaxed: who reads it was given the file after this. */
+	atomic_store_explicit(&page->barriers, ep_barrier_works(), memory_order_relaxed);
+	return page;
 }
 
 static int open_new(int directory, const char *name)

@@ -64,7 +64,7 @@ struct ep_page {
 	uint64_t checksum;
 
 	_Atomic uint32_t slots_backed;    /* slots below it are allocated */
-	uint32_t reserved;
+	_Atomic uint32_t barriers;        /* 1: the supervisor calls ep_barrier() between fencing and reclaiming */
 	/* The highest epoch ever reserved in the instance, as known when this application last reserved;
 	 * the highest of all registries is the instance's (I2). */
 	_Atomic uint64_t highest;

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "apilib/barrier.h"
+
 static int refuse(const char **why, const char *text)
 {
 	*why = text;
@@ -88,4 +90,10 @@ const char *ep_verdict_name(enum ep_verdict verdict)
 	};
 
 	return (unsigned)verdict < EP_VERDICTS ? names[verdict] : "?";
+}
+
+bool ep_view_is_light(const struct ep_view *view)
+{
+	/* Relaxed: it was written before we were given the file. */
+	return atomic_load_explicit(&view->page->barriers, memory_order_relaxed) && ep_barrier_join();
 }

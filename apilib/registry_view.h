@@ -3,6 +3,7 @@
 #ifndef EPOCHD_REGISTRY_VIEW_H
 #define EPOCHD_REGISTRY_VIEW_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "apilib/registry.h"
@@ -38,6 +39,9 @@ static inline const struct ep_slot *ep_view_slot(const struct ep_view *view, uin
 {
 	return &ep_registry_slots(view->page)[index];
 }
+
+/* For fencing (channel.h): the supervisor calls ep_barrier(), and it reaches this process. */
+bool ep_view_is_light(const struct ep_view *view);
 
 /* I3: two loads decide. Any thread, for a view of its own; never blocks. */
 static inline enum ep_verdict ep_handle_check(struct ep_view *view, uint64_t handle)

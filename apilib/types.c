@@ -75,20 +75,14 @@ static int prepare(struct ep_producer *producer, const void *payload, size_t siz
 	return r;
 }
 
-int ep_types_send(struct ep_producer *producer, uint16_t wire, uint64_t context, const void *payload,
-		  size_t size)
+int ep_types_send_any(struct ep_producer *producer, uint16_t wire, uint64_t context, const void *payload,
+		      size_t size)
 {
 	struct ep_send send = { .id = wire, .context = context };
 	struct ep_buffer buffer;
 	bool borrowed;
 	int r;
 
-	/* The usual one: small, and not in a buffer of the channel. */
-	if (size <= EP_INLINE && !ep_is_inside(producer, payload)) {
-		send.size = (uint32_t)size;
-		send.bytes = payload;
-		return ep_send(producer, &send);
-	}
 	/* First, so that a full ring costs no copy. */
 	if (!ep_can_send(producer))
 		return producer->closed ? producer->closed : -EAGAIN;

@@ -24,9 +24,18 @@ static inline bool ep_types_fit(const struct ep_types *types, uint32_t type, siz
 	       (size > types->type[type].size && types->type[type].flags & EPOCHD_TAIL);
 }
 
+int ep_types_send_any(struct ep_producer *producer, uint16_t wire, uint64_t context, const void *payload,
+		      size_t size);   /* for ep_types_send() */
+
 /* ep_send() of a payload in whatever memory. wire: the type's number there. As ep_send(). */
-int ep_types_send(struct ep_producer *producer, uint16_t wire, uint64_t context, const void *payload,
-		  size_t size);
+static inline int ep_types_send(struct ep_producer *producer, uint16_t wire, uint64_t context, const void *payload,
+				size_t size)
+{
+	/* The usual one: small, and not in a buffer of the channel. */
+	if (size <= EP_INLINE && !ep_is_inside(producer, payload))
+		return ep_send_small(producer, wire, context, payload, (uint32_t)size);
+	return ep_types_send_any(producer, wire, context, payload, size);
+}
 
 /* Into what the host sees; *message must stay where it is. */
 void ep_message_fill(struct epochd_message *message, const struct ep_received *received, uint32_t type,

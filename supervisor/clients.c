@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "apilib/barrier.h"
 #include "apilib/handle.h"
 #include "supervisor/clock.h"
 #include "supervisor/fault.h"
@@ -38,6 +39,7 @@ struct clients {
 	 * has ended, to be told of that, then to be reclaimed. */
 	struct client present, leaving, ended, told;
 	uint32_t ended_epoch;        /* those up to it are no more connected */
+	bool fence_moved;            /* and no ep_barrier() since */
 	uint32_t connected;
 	uint64_t refused[6];         /* as the application last said */
 	struct clients_sum sum[EPOCHS];   /* of the last epochs, each at its number modulo that */
@@ -558,6 +560,9 @@ void clients_reclaim(struct clients *clients, struct client *client)
 {
 	struct ep_reclaimed counts = { 0 };
 
+	if (clients->fence_moved)
+		ep_barrier();
+	clients->fence_moved = false;
 	ep_channel_reclaim(&client->channel, EP_TO_APPLICATION, &counts);
 	ep_channel_reclaim(&client->channel, EP_TO_CLIENT, &counts);
 	FAULT(client_reclaimed);
@@ -595,6 +600,7 @@ void clients_end_all(struct clients *clients)
 	splice(&clients->ended, &clients->present);
 	splice(&clients->ended, &clients->leaving);
 	clients->ended_epoch = clients->epoch;
+	clients->fence_moved = true;
 	clients->connected = 0;
 }
 

@@ -16,6 +16,7 @@ header_cflags = -std=gnu11 -D_GNU_SOURCE $(WARN_CFLAGS) $(SQLITE_CFLAGS) $(JANSS
 LDADD = libsupervisor.la libstore.la libep.la $(CHECK_LIBS)
 
 unit_tests = \
+	tests/unit/check_barrier \
 	tests/unit/check_cgroups \
 	tests/unit/check_channel \
 	tests/unit/check_configuration \
@@ -60,6 +61,8 @@ EXTRA_DIST += \
 tests_unit_check_control_SOURCES = tests/unit/check_control.c tests/unit/fake_configuration.c \
 	tests/unit/fake_supervisor.c
 tests_unit_check_control_LDADD = $(LDADD) $(CURL_LIBS)
+tests_unit_check_barrier_CPPFLAGS = $(AM_CPPFLAGS) -DEP_FAULTS
+tests_unit_check_barrier_LDADD = tests/libep_faulty.la $(CHECK_LIBS) -lpthread
 tests_unit_check_ctl_explain_LDADD = libctl.la $(LDADD)
 tests_unit_check_ctl_offline_LDADD = libctl.la $(LDADD)
 tests_unit_check_ctl_text_LDADD = libctl.la $(LDADD)
