@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FETCHED_MOST = 1024 };   /* bytes of a buffer */
+
 /* The buffers of a class as their sender knows them, in private memory: nothing a peer writes can make a
  * buffer that is in use be given out again. FIFO: so a released one is looked for once in a round and not
  * at each message. */
@@ -279,9 +281,38 @@ __attribute__((always_inline)) static inline int send_line(struct ep_producer *p
 	       atomic_exchange_explicit(&head->armed, EP_AWAKE, memory_order_relaxed) != EP_AWAKE;
 }
 
+static inline void fetch_to_write(const void *at)
+{
+#if defined(__x86_64__)
+	__asm__ __volatile__("prefetchw %0" : : "m"(*(const char *)at));   /* a no-op where it is not known */
+#else
+	__builtin_prefetch(at, 1);
+#endif
+}
+
+/* The next one of that class is wanted for writing by then, so its first lines come while nobody waits for them. A page
+ * that is not there yet stays so. */
+static void fetch_next(const struct ep_producer *producer, const struct ep_send *send)
+{
+	const struct ep_pool *pool = producer->pool[send->buffer->class];
+	uint32_t size = send->size < FETCHED_MOST ? send->size : FETCHED_MOST;
+	const unsigned char *next;
+
+	if (!pool->free)
+		return;
+	next = producer->lane.buffers[send->buffer->class] +
+	       (size_t)pool->queue[pool->head] * producer->lane.geometry->class[send->buffer->class].size;
+	for (uint32_t at = 0; at < size; at += 64)
+		fetch_to_write(next + at);
+}
+
 int ep_send(struct ep_producer *producer, const struct ep_send *send)
 {
-	return send_line(producer, send);
+	int r = send_line(producer, send);
+
+	if (r >= 0 && send->buffer)
+		fetch_next(producer, send);
+	return r;
 }
 
 int ep_send_small(struct ep_producer *producer, uint16_t id, uint64_t context, const void *bytes, uint32_t size)
