@@ -362,16 +362,18 @@ int epochd_app_verdict(struct epochd_app *app, uint64_t handle, struct epochd_pe
 	return (int)verdict;
 }
 
-/* Whom something is for. *out, or -ENOTCONN: refused. */
-static int find(struct epochd_app *app, uint64_t handle, struct member **out)
+/* Whom something is for; NULL: nobody, refuse() says why. */
+static inline struct member *find(struct epochd_app *app, uint64_t handle)
+{
+	return app_check(app) == 0 ? app_member(app, handle) : NULL;
+}
+
+static int refuse(struct epochd_app *app, uint64_t handle)
 {
 	int r = app_check(app);
 
 	if (r < 0)
 		return r;
-	*out = app_member(app, handle);
-	if (*out)
-		return 0;
 	epochd_app_verdict(app, handle, NULL);   /* counts why */
 	return -ENOTCONN;
 }
@@ -394,12 +396,12 @@ int epochd_app_clients(struct epochd_app *app, epochd_joined_fn *fn, void *user)
 
 int epochd_app_kick(struct epochd_app *app, uint64_t handle, const char *why)
 {
-	struct member *member;
-	int r = find(app, handle, &member);
+	struct member *member = find(app, handle);
 
-	if (r == 0)
-		app_break(app, member, why ? why : "the application sent it away");
-	return r;
+	if (!member)
+		return refuse(app, handle);
+	app_break(app, member, why ? why : "the application sent it away");
+	return 0;
 }
 
 static int blocked(struct epochd_app *app, int r)
@@ -412,20 +414,22 @@ static int blocked(struct epochd_app *app, int r)
 int epochd_app_allocate(struct epochd_app *app, uint64_t handle, size_t size, void **memory)
 {
 	struct ep_buffer buffer = { 0 };
-	struct member *member;
-	int r = find(app, handle, &member);
+	struct member *member = find(app, handle);
 
-	return r < 0 ? r : blocked(app, ep_allocate(&member->producer, size, &buffer, memory));
+	if (!member)
+		return refuse(app, handle);
+	return blocked(app, ep_allocate(&member->producer, size, &buffer, memory));
 }
 
 int epochd_app_free(struct epochd_app *app, uint64_t handle, void *memory)
 {
 	struct ep_buffer buffer = { 0 };
-	struct member *member;
-	int r = find(app, handle, &member);
+	struct member *member = find(app, handle);
+	int r;
 
-	if (r == 0)
-		r = ep_buffer_at(&member->producer, memory, &buffer);
+	if (!member)
+		return refuse(app, handle);
+	r = ep_buffer_at(&member->producer, memory, &buffer);
 	if (r == -ENOENT)
 		r = -EINVAL;
 	return r < 0 ? r : ep_free(&member->producer, &buffer);
@@ -434,11 +438,11 @@ int epochd_app_free(struct epochd_app *app, uint64_t handle, void *memory)
 int epochd_app_send(struct epochd_app *app, uint64_t handle, uint32_t type, uint64_t context,
 		    const void *payload, size_t size)
 {
-	struct member *member;
-	int r = find(app, handle, &member);
+	struct member *member = find(app, handle);
+	int r;
 
-	if (r < 0)
-		return r;
+	if (!member)
+		return refuse(app, handle);
 	if (type >= app->types.count || !ep_types_fit(&app->types, type, size))
 		return -EINVAL;
 	r = ep_types_send(&member->producer, (uint16_t)(type + 1), context, payload, size);

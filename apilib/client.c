@@ -167,14 +167,30 @@ const char *epochd_client_why(const struct epochd_client *client)
 
 /* ---- the state that every call finds ---- */
 
+struct waiting {
+	struct epochd_message *out;
+	uint64_t call;       /* whose reply; 0: anything */
+	uint64_t handle;     /* that it waits under */
+	int64_t timeout;     /* from the first look at the clock on; that is not where a message passes at once */
+	int64_t deadline;    /* 0: there was none yet: deadline_of() */
+	int64_t began;
+};
+
+static int64_t deadline_of(struct waiting *waiting)
+{
+	if (!waiting->deadline)
+		waiting->deadline = ep_deadline(waiting->timeout);
+	return waiting->deadline;
+}
+
 /* The epoch has ended. Told once, so that whoever waits for a reply learns that none comes; then, with
  * EPOCHD_RECONNECT, the next one is joined in passing. */
-static int stale(struct epochd_client *client, int64_t deadline)
+static int stale(struct epochd_client *client, struct waiting *waiting)
 {
 	int r;
 
 	if (client->told && client->flags & EPOCHD_RECONNECT) {
-		r = deadline ? client_join(client, deadline) : client_read_session(client);
+		r = waiting ? client_join(client, deadline_of(waiting)) : client_read_session(client);
 		if (r == 0 && !client_is_stale(client))
 			return 0;
 		return r < 0 ? r : -ESTALE;
@@ -184,14 +200,17 @@ static int stale(struct epochd_client *client, int64_t deadline)
 	return r < 0 ? r : -ESTALE;
 }
 
-/* 0: joined in an epoch that serves. deadline: 0: nothing is waited for. */
-static int check(struct epochd_client *client, int64_t deadline)
+static int check_again(struct epochd_client *client, struct waiting *waiting)
 {
 	if (ep_is_inherited(&client->family))
 		return -ECHILD;
-	if (!client_is_stale(client))
-		return 0;
-	return client->state == CLIENT_ENDED ? client->error : stale(client, deadline);
+	return client->state == CLIENT_ENDED ? client->error : stale(client, waiting);
+}
+
+/* 0: joined in an epoch that serves. waiting: NULL: nothing is waited for. */
+static inline int check(struct epochd_client *client, struct waiting *waiting)
+{
+	return ep_is_inherited(&client->family) || client_is_stale(client) ? check_again(client, waiting) : 0;
 }
 
 /* An end of the channel said r. */
@@ -224,7 +243,7 @@ static void ring_application(struct epochd_client *client)
 int epochd_allocate(struct epochd_client *client, size_t size, void **memory)
 {
 	struct ep_buffer buffer = { 0 };
-	int r = check(client, 0);
+	int r = check(client, NULL);
 
 	if (r == 0)
 		r = ep_allocate(&client->link.producer, size, &buffer, memory);
@@ -234,7 +253,7 @@ int epochd_allocate(struct epochd_client *client, size_t size, void **memory)
 int epochd_free(struct epochd_client *client, void *memory)
 {
 	struct ep_buffer buffer = { 0 };
-	int r = check(client, 0);
+	int r = check(client, NULL);
 
 	if (r == 0)
 		r = ep_buffer_at(&client->link.producer, memory, &buffer);
@@ -263,7 +282,7 @@ static int send_message(struct epochd_client *client, uint32_t type, uint64_t co
 int epochd_send(struct epochd_client *client, uint32_t type, uint64_t context, const void *payload,
 		size_t size)
 {
-	int r = check(client, 0);
+	int r = check(client, NULL);
 
 	if (r == 0 && context & CALL_CONTEXT)
 		r = -EINVAL;
@@ -337,13 +356,6 @@ static bool arm(struct epochd_client *client)
 	return ep_arm(&client->link.consumer);
 }
 
-struct waiting {
-	struct epochd_message *out;
-	uint64_t call;       /* whose reply; 0: anything */
-	uint64_t handle;     /* that it waits under */
-	int64_t began, deadline;
-};
-
 /* What the supervisor says meanwhile. -ESTALE: what is waited for does not come any more, also if the next epoch was
  * joined in passing. */
 static int hear(struct epochd_client *client, const struct waiting *waiting)
@@ -362,7 +374,7 @@ static int hear(struct epochd_client *client, const struct waiting *waiting)
 	return r ? r : -ESTALE;
 }
 
-static int sleep_until(struct epochd_client *client, const struct waiting *waiting)
+static int sleep_until(struct epochd_client *client, struct waiting *waiting)
 {
 	struct pollfd awaited[3] = {
 		{ .fd = client->link.bell, .events = POLLIN },
@@ -370,7 +382,7 @@ static int sleep_until(struct epochd_client *client, const struct waiting *waiti
 		{ .fd = client->ring_owed ? client->link.ring : -1, .events = POLLOUT },
 	};
 	struct timespec left;
-	int n = ppoll(awaited, ARRAY_SIZE(awaited), ep_until(waiting->deadline, &left), NULL);
+	int n = ppoll(awaited, ARRAY_SIZE(awaited), ep_until(deadline_of(waiting), &left), NULL);
 
 	if (n == 0)
 		return -ETIMEDOUT;
@@ -394,7 +406,7 @@ static int spin(struct epochd_client *client, struct waiting *waiting)
 
 		if (!waiting->began)
 			waiting->began = now;
-		if (now >= waiting->deadline)
+		if (now >= deadline_of(waiting))
 			return -ETIMEDOUT;
 		if (client->wait.mode != EPOCHD_BUSY) {
 			if (now - waiting->began > EP_SPIN_NS)
@@ -468,8 +480,7 @@ static int rest(struct epochd_client *client, struct epochd_message *out)
 
 int epochd_receive(struct epochd_client *client, struct epochd_message *out, int64_t timeout)
 {
-	int64_t deadline = timeout ? ep_deadline(timeout) : 0;
-	struct waiting waiting = { .out = out, .deadline = deadline };
+	struct waiting waiting = { .out = out, .timeout = timeout };
 	int r;
 
 	if (ep_is_inherited(&client->family))
@@ -481,7 +492,7 @@ int epochd_receive(struct epochd_client *client, struct epochd_message *out, int
 		client->kept_count--;
 		return 0;
 	}
-	r = check(client, deadline);
+	r = check(client, timeout ? &waiting : NULL);
 	if (r < 0)
 		return r;
 	if (timeout) {
@@ -513,8 +524,8 @@ static int keep(struct epochd_client *client, const struct epochd_message *messa
 int epochd_call(struct epochd_client *client, uint32_t type, const void *payload, size_t size,
 		struct epochd_message *reply, int64_t timeout)
 {
-	struct waiting waiting = { .out = reply, .deadline = ep_deadline(timeout) };
-	int r = check(client, waiting.deadline);
+	struct waiting waiting = { .out = reply, .timeout = timeout };
+	int r = check(client, &waiting);
 
 	if (r == 0 && client->kept_count == client->kept_room)
 		r = -ENOBUFS;

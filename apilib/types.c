@@ -2,20 +2,11 @@
 
 #include "apilib/types.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "apilib/message.h"
-
-/* In epochd_message.inside. */
-struct inside {
-	unsigned char bytes[EP_INLINE];
-	struct ep_buffer buffer;
-	uint64_t is_buffer;
-};
-static_assert(sizeof(struct inside) == sizeof(((struct epochd_message *)NULL)->inside), "ABI 1");
 
 int ep_types_check(const struct ep_types *types, char *why, size_t why_size)
 {
@@ -95,28 +86,9 @@ int ep_types_send_any(struct ep_producer *producer, uint16_t wire, uint64_t cont
 	return r;
 }
 
-void ep_message_fill(struct epochd_message *message, const struct ep_received *received, uint32_t type,
-		     uint64_t handle)
-{
-	struct inside *inside = (struct inside *)(void *)message->inside;
-
-	message->handle = handle;
-	message->context = received->content.context;
-	message->size = received->content.size;
-	message->type = type;
-	inside->is_buffer = received->is_buffer;
-	if (received->is_buffer) {
-		inside->buffer = received->content.buffer;
-		message->payload = received->in_place;
-	} else {
-		memcpy(inside->bytes, received->content.bytes, sizeof inside->bytes);
-		message->payload = inside->bytes;
-	}
-}
-
 bool ep_message_buffer(const struct epochd_message *message, struct ep_buffer *out)
 {
-	const struct inside *inside = (const struct inside *)(const void *)message->inside;
+	const struct ep_inside *inside = (const struct ep_inside *)(const void *)message->inside;
 
 	*out = inside->buffer;
 	return inside->is_buffer;
@@ -124,7 +96,7 @@ bool ep_message_buffer(const struct epochd_message *message, struct ep_buffer *o
 
 void ep_message_moved(struct epochd_message *message)
 {
-	struct inside *inside = (struct inside *)(void *)message->inside;
+	struct ep_inside *inside = (struct ep_inside *)(void *)message->inside;
 
 	if (!inside->is_buffer)
 		message->payload = inside->bytes;

@@ -2,9 +2,11 @@
 #ifndef EPOCHD_TYPES_H
 #define EPOCHD_TYPES_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "apilib/channel.h"
 #include "apilib/epochd.h"
@@ -37,9 +39,34 @@ static inline int ep_types_send(struct ep_producer *producer, uint16_t wire, uin
 	return ep_types_send_any(producer, wire, context, payload, size);
 }
 
+/* In epochd_message.inside. */
+struct ep_inside {
+	unsigned char bytes[EP_INLINE];
+	struct ep_buffer buffer;
+	uint64_t is_buffer;
+};
+static_assert(sizeof(struct ep_inside) == sizeof(((struct epochd_message *)NULL)->inside), "ABI 1");
+
 /* Into what the host sees; *message must stay where it is. */
-void ep_message_fill(struct epochd_message *message, const struct ep_received *received, uint32_t type,
-		     uint64_t handle);
+static inline void ep_message_fill(struct epochd_message *message, const struct ep_received *received, uint32_t type,
+				   uint64_t handle)
+{
+	struct ep_inside *inside = (struct ep_inside *)(void *)message->inside;
+
+	message->handle = handle;
+	message->context = received->content.context;
+	message->size = received->content.size;
+	message->type = type;
+	inside->is_buffer = received->is_buffer;
+	if (received->is_buffer) {
+		inside->buffer = received->content.buffer;
+		message->payload = received->in_place;
+	} else {
+		memcpy(inside->bytes, received->content.bytes, sizeof inside->bytes);
+		message->payload = inside->bytes;
+	}
+}
+
 /* The buffer that it is in; false: in none. */
 bool ep_message_buffer(const struct epochd_message *message, struct ep_buffer *out);
 /* The copy of one has a payload of its own. */
