@@ -180,8 +180,7 @@ struct ep_reclaimed {
 
 /* Takes back every message of a direction that was sent and not received, and every buffer that is not
  * free, and adds them to *counts. The fence must have moved, and ep_barrier() been called since; or both ends be
- * dead. Whatever the peers
- * wrote, no more is counted than the channel holds. Doing it again counts nothing twice. */
+ * dead. Whatever the peers wrote, no more is counted than the channel holds. Doing it again counts nothing twice. */
 void ep_channel_reclaim(const struct ep_channel *channel, enum ep_direction direction,
 			struct ep_reclaimed *counts);
 
