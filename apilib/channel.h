@@ -92,7 +92,7 @@ static inline bool ep_is_inside(const struct ep_producer *producer, const void *
 }
 
 /* The buffer that begins at that address, allocated and not sent yet. -ENOENT: no buffer is there; -EINVAL:
- * inside of one, or it is not the caller's (any more). */
+ * inside of one, or it is not the caller's; -ESTALE: not any more, since the epoch has ended. */
 int ep_buffer_at(const struct ep_producer *producer, const void *memory, struct ep_buffer *out);
 
 struct ep_send {

@@ -1,6 +1,7 @@
 #include <config.h>
 
 #include "apilib/channel.h"
+#include "apilib/channel_fence.h"
 
 #include <errno.h>
 
@@ -24,14 +25,17 @@ int ep_buffer_at(const struct ep_producer *producer, const void *memory, struct 
 			return -EINVAL;
 		out->class = class;
 		out->index = (uint32_t)(offset / geometry->class[class].size);
-		/* Relaxed, both: our own word; the other one is only compared. A peer that writes there makes its
-		 * own channel's next message nonsense. */
+		/* Relaxed: our own word. */
 		word = atomic_load_explicit(&producer->lane.allocated[class][out->index],
 					    memory_order_relaxed);
 		out->generation = ep_allocated_generation(word);
-		return word == ep_allocated_word(out->generation, false) &&
-		       atomic_load_explicit(&producer->lane.released[class][out->index],
-					    memory_order_relaxed) + 1 == out->generation ? 0 : -EINVAL;
+		/* Acquire, with the release in ep_channel_reclaim(): where that ended the use, we see the fence moved. A
+		 * peer that writes there makes its own channel's next message nonsense. */
+		if (word == ep_allocated_word(out->generation, false) &&
+		    atomic_load_explicit(&producer->lane.released[class][out->index],
+					 memory_order_acquire) + 1 == out->generation)
+			return 0;
+		return ep_still_serves(&producer->fencing) ? -EINVAL : -ESTALE;
 	}
 	return -ENOENT;
 }

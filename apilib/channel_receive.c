@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { FETCHED_AHEAD = 4 };   /* lines */
+
 void ep_consumer_init(struct ep_consumer *out, const struct ep_channel *channel,
 		      enum ep_direction direction, struct ep_fencing fencing)
 {
@@ -105,6 +107,8 @@ int ep_receive(struct ep_consumer *consumer, struct ep_received *out)
 	if (word != ep_line_word(next, EP_LINE_SENT))
 		return nothing(consumer, nonsense(consumer, word));
 	EP_FAULT(receive_seen);
+	/* Where many are under way, it takes longer to come than a message to be handled. */
+	__builtin_prefetch(&consumer->lane.lines[(next + FETCHED_AHEAD) & consumer->lane.mask]);
 	why = take_out(consumer, line, out);
 	if (why)
 		return nothing(consumer, why);

@@ -449,6 +449,7 @@ START_TEST(a_buffer_is_collected_from_whoever_has_it)
 	ck_assert_uint_eq(counts.held.bytes, 64);
 	ck_assert(is_whole(&received));   /* still readable */
 	ck_assert_int_eq(ep_release(&consumer, &received.content.buffer), -ESTALE);
+	ck_assert_int_eq(ep_buffer_at(&producer, memory, &mine), -ESTALE);
 	counts = reclaim();
 	ck_assert_uint_eq(collected(&counts), 0);
 }
