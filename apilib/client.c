@@ -15,6 +15,8 @@
 #include "apilib/now.h"
 #include "apilib/place.h"
 
+enum { LOOK_OUTSIDE_EVERY = 1024 };   /* looks that found nothing, of somebody who polls */
+
 #define CALL_CONTEXT (1ull << 63)   /* of epochd_call(): nobody else's */
 
 static const int64_t timeout_usual = 10000000000;
@@ -356,22 +358,27 @@ static bool arm(struct epochd_client *client)
 	return ep_arm(&client->link.consumer);
 }
 
-/* What the supervisor says meanwhile. -ESTALE: what is waited for does not come any more, also if the next epoch was
- * joined in passing. */
+/* What the supervisor has said: -ESTALE: what is waited for does not come any more, also if the next epoch was joined in
+ * passing. The fence is looked at with each line. */
+static int look_whether_over(struct epochd_client *client, const struct waiting *waiting)
+{
+	if (client->link.handle != waiting->handle)
+		return -ESTALE;
+	if (client->state == CLIENT_JOINED)
+		return 0;
+	client->told = true;
+	return -ESTALE;
+}
+
+/* What it says meanwhile. As take_in_time(). */
 static int hear(struct epochd_client *client, const struct waiting *waiting)
 {
 	int r = client_read_session(client);
 
-	if (r < 0)
-		return r;
-	if (client->link.handle != waiting->handle)
-		return -ESTALE;
-	if (client->state == CLIENT_JOINED)   /* the fence is looked at with each line */
-		return 0;
 	/* It may have replied before it detached. */
-	r = take_wanted(client, waiting->out, waiting->call);
-	client->told = r <= 0;
-	return r ? r : -ESTALE;
+	if (r == 0 && client->state != CLIENT_JOINED && client->link.handle == waiting->handle)
+		r = take_wanted(client, waiting->out, waiting->call);
+	return r ? r : look_whether_over(client, waiting);
 }
 
 static int sleep_until(struct epochd_client *client, struct waiting *waiting)
@@ -445,8 +452,10 @@ static int take_in_time(struct epochd_client *client, struct waiting *waiting)
 
 	if (r)
 		return r;
+	r = look_whether_over(client, waiting);   /* as it may have been before this one came, and was kept */
+	if (r < 0)
+		return r;
 	waiting->began = 0;
-	waiting->handle = client->link.handle;
 	if (client->ring_owed)
 		ring_application(client);
 	if (ep_wait_spins(&client->wait))
@@ -461,20 +470,20 @@ static int take_in_time(struct epochd_client *client, struct waiting *waiting)
 }
 
 /* Nothing is there, and nobody waits: what comes makes the descriptor readable. */
-static int rest(struct epochd_client *client, struct epochd_message *out)
+static int rest(struct epochd_client *client, struct waiting *waiting)
 {
+	bool polls = client->wait.mode == EPOCHD_BUSY;
 	int r;
 
-	if (client->wait.mode == EPOCHD_BUSY)
+	if (polls && ++client->looks % LOOK_OUTSIDE_EVERY)
 		return -EAGAIN;
 	if (client->ring_owed)
 		ring_application(client);
-	r = client_read_session(client);
-	if (r < 0)
-		return r;
-	if (arm(client))
+	r = hear(client, waiting);
+	if (r == 0 && (polls || arm(client)))
 		return -EAGAIN;
-	r = take_wanted(client, out, 0);
+	if (r == 0)
+		r = take_wanted(client, waiting->out, 0);
 	return r > 0 ? 0 : r < 0 ? r : -EAGAIN;
 }
 
@@ -495,6 +504,7 @@ int epochd_receive(struct epochd_client *client, struct epochd_message *out, int
 	r = check(client, timeout ? &waiting : NULL);
 	if (r < 0)
 		return r;
+	waiting.handle = client->link.handle;
 	if (timeout) {
 		r = take_in_time(client, &waiting);
 		return r < 0 ? r : 0;
@@ -502,7 +512,7 @@ int epochd_receive(struct epochd_client *client, struct epochd_message *out, int
 	r = take_wanted(client, out, 0);
 	if (r)
 		return r < 0 ? r : 0;
-	return rest(client, out);
+	return rest(client, &waiting);
 }
 
 /* ---- calls ---- */
@@ -531,6 +541,7 @@ int epochd_call(struct epochd_client *client, uint32_t type, const void *payload
 		r = -ENOBUFS;
 	if (r < 0)
 		return r;
+	waiting.handle = client->link.handle;
 	waiting.call = CALL_CONTEXT | ++client->calls;
 	r = send_message(client, type, waiting.call, payload, size);
 	while (r == 0) {

@@ -44,6 +44,7 @@ struct epochd_client {
 	bool armed;
 	bool ring_owed;            /* the application's bell was full */
 	struct ep_wait wait;
+	uint32_t looks;            /* by somebody who polls, which found nothing */
 
 	char folder[EP_FOLDER_SIZE];   /* of the instance */
 	char app[EP_NAME_SIZE], name[EP_CLIENT_NAME_SIZE];

@@ -61,7 +61,6 @@ EXTRA_DIST += \
 tests_unit_check_control_SOURCES = tests/unit/check_control.c tests/unit/fake_configuration.c \
 	tests/unit/fake_supervisor.c
 tests_unit_check_control_LDADD = $(LDADD) $(CURL_LIBS)
-tests_unit_check_barrier_CPPFLAGS = $(AM_CPPFLAGS) -DEP_FAULTS
 tests_unit_check_barrier_LDADD = tests/libep_faulty.la $(CHECK_LIBS) -lpthread
 tests_unit_check_ctl_explain_LDADD = libctl.la $(LDADD)
 tests_unit_check_ctl_offline_LDADD = libctl.la $(LDADD)

@@ -233,9 +233,8 @@ static int step(struct epochd_client *client)
 
 /* By hand, or with EPOCHD_RECONNECT in the next calls; those are no sends, whose messages would begin a new epoch with
  * a number of the old one. */
-static int join_next(struct epochd_client *client, unsigned number, bool by_hand)
+static int join_next(struct epochd_client *client, unsigned number, bool by_hand, uint64_t before)
 {
-	uint64_t before = epochd_client_handle(client);
 	int r;
 
 	if (by_hand)
@@ -264,9 +263,11 @@ static int run_client(unsigned number)
 	if (mapped >= 0)   /* otherwise the first epoch had gone by then, and it was told of the next */
 		on_new_handle(client, 0, epochd_client_handle(client), NULL);
 	while (!atomic_load(&control->quit[number])) {
+		uint64_t before = epochd_client_handle(client);
+
 		r = step(client);
-		if (r == -ESTALE)
-			r = join_next(client, number, !options.flags);
+		if (r == -ESTALE)   /* then it may have joined already */
+			r = join_next(client, number, !options.flags, before);
 		if (r < 0 && r != -EAGAIN && r != -ETIMEDOUT && r != -ESTALE)
 			wrong("client %u: %s: %s", number, strerrorname_np(-r), epochd_client_why(client));
 	}

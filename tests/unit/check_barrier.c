@@ -3,6 +3,8 @@
  * whoever moves the fence, and the other one the consumer. */
 #include <config.h>
 
+#define EP_FAULTS
+
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
