@@ -11,6 +11,9 @@
 
 enum { FETCHED_MOST = 1024 };   /* bytes of a buffer */
 
+/* Into both ep_send() and ep_send_small(), so that a small message is put together nowhere but in its line. */
+#define ALWAYS_INLINE __attribute__((always_inline))
+
 /* The buffers of a class as their sender knows them, in private memory: nothing a peer writes can make a
  * buffer that is in use be given out again. FIFO: so a released one is looked for once in a round and not
  * at each message. */
@@ -191,20 +194,24 @@ bool ep_look_for_room(struct ep_producer *producer)
 }
 
 /* Any number up to EP_INLINE, in few moves that may overlap. */
-static void copy_inline(unsigned char *to, const unsigned char *from, size_t size)
+ALWAYS_INLINE static inline void copy_inline(unsigned char *to, const unsigned char *from, size_t size)
 {
 	if (size < 8) {
 		memcpy(to, from, size);
 		return;
 	}
-	memcpy(to + size - 8, from + size - 8, 8);
-	for (; size > 16; size -= 16, to += 16, from += 16)
-		memcpy(to, from, 16);
-	if (size > 8)
+	if (size < 16) {
 		memcpy(to, from, 8);
+		memcpy(to + size - 8, from + size - 8, 8);
+		return;
+	}
+	memcpy(to, from, 16);
+	if (size > 32)
+		memcpy(to + 16, from + 16, 16);
+	memcpy(to + size - 16, from + size - 16, 16);
 }
 
-static void fill(struct ep_content *content, const struct ep_send *send)
+ALWAYS_INLINE static inline void fill(struct ep_content *content, const struct ep_send *send)
 {
 	content->id = send->id;
 	content->kind = send->buffer ? EP_KIND_BUFFER : EP_KIND_INLINE;
@@ -224,7 +231,7 @@ static void mark(struct ep_producer *producer, const struct ep_buffer *buffer, b
 }
 
 /* The fence moved while the line was on its way. 0: it had been received before. */
-static int take_back(struct ep_producer *producer, struct ep_line *line, const struct ep_send *send)
+static int take_back(struct ep_producer *producer, struct ep_line *line, const struct ep_buffer *buffer)
 {
 	producer->closed = -ESTALE;
 	/* With ep_fence_after_taking(): a consumer that has not seen the fence moved, and so keeps the line without
@@ -236,13 +243,12 @@ static int take_back(struct ep_producer *producer, struct ep_line *line, const s
 		return 0;
 	if (!ep_settle(line, producer->next, EP_LINE_TAKEN_BACK))
 		return 0;   /* received, or reclaimed and counted: it was sent */
-	if (send->buffer)
-		mark(producer, send->buffer, false);
+	if (buffer)
+		mark(producer, buffer, false);
 	return -ESTALE;
 }
 
-/* Inlined into its two callers, so that a small message is put together in its line alone. */
-__attribute__((always_inline)) static inline int send_line(struct ep_producer *producer, const struct ep_send *send)
+ALWAYS_INLINE static inline int send_line(struct ep_producer *producer, const struct ep_send *send)
 {
 	struct ep_lane_head *head = producer->lane.head;
 	struct ep_line *line = &producer->lane.lines[producer->next & producer->lane.mask];
@@ -267,7 +273,7 @@ __attribute__((always_inline)) static inline int send_line(struct ep_producer *p
 	EP_FAULT(send_published);
 	ep_fence_after_sending(&producer->fencing, &head->armed);
 	if (!ep_still_serves(&producer->fencing))
-		r = take_back(producer, line, send);
+		r = take_back(producer, line, send->buffer);
 	if (r < 0)
 		return r;
 	EP_FAULT(send_looked);
