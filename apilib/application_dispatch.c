@@ -322,7 +322,7 @@ static int poll_for_more(struct epochd_app *app)
 /* Nothing was there: polls, then sleeps. */
 static int wait_for_more(struct epochd_app *app)
 {
-	int64_t began = ep_now();
+	int64_t began = ep_wait_learns(&app->wait) ? ep_now() : 0;
 	int r = 0;
 
 	while (r == 0 && ep_wait_spins(&app->wait) && ep_now() - began < EP_SPIN_NS && app_check(app) == 0 &&
@@ -330,7 +330,8 @@ static int wait_for_more(struct epochd_app *app)
 		r = spin(app);
 	if (r == 0 && is_quiet(app) && !is_stopped(app))
 		r = look_outside(app, NULL);
-	ep_wait_took(&app->wait, ep_now() - began);
+	if (ep_wait_learns(&app->wait))
+		ep_wait_took(&app->wait, ep_now() - began);
 	return r;
 }
 

@@ -430,7 +430,7 @@ static int sleep_for(struct epochd_client *client, struct waiting *waiting)
 {
 	int r = 0;
 
-	if (!waiting->began)
+	if (!waiting->began && ep_wait_learns(&client->wait))
 		waiting->began = ep_now();
 	while (r == 0) {
 		if (arm(client))
@@ -462,10 +462,8 @@ static int take_in_time(struct epochd_client *client, struct waiting *waiting)
 		r = spin(client, waiting);
 	if (r == 0)
 		r = sleep_for(client, waiting);
-	if (waiting->began)
-		ep_wait_took(&client->wait, ep_now() - waiting->began);
-	else
-		ep_wait_took(&client->wait, 0);
+	if (ep_wait_learns(&client->wait))
+		ep_wait_took(&client->wait, waiting->began ? ep_now() - waiting->began : 0);
 	return r;
 }
 

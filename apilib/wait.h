@@ -23,10 +23,16 @@ struct ep_wait {
 
 void ep_wait_init(struct ep_wait *out, enum epochd_wait mode);
 
+/* Otherwise no clock need be asked: what was usual decides nothing. */
+static inline bool ep_wait_learns(const struct ep_wait *wait)
+{
+	return wait->mode == EPOCHD_ADAPTIVE && !wait->alone;
+}
+
 static inline bool ep_wait_spins(const struct ep_wait *wait)
 {
 	return wait->mode == EPOCHD_BUSY ||
-	       (wait->mode == EPOCHD_ADAPTIVE && !wait->alone && wait->usual < EP_SPIN_WORTH_NS);
+	       (ep_wait_learns(wait) && wait->usual < EP_SPIN_WORTH_NS);
 }
 
 static inline void ep_wait_took(struct ep_wait *wait, int64_t ns)
