@@ -251,14 +251,14 @@ static int take_back(struct ep_producer *producer, struct ep_line *line, const s
 ALWAYS_INLINE static inline int send_line(struct ep_producer *producer, const struct ep_send *send)
 {
 	struct ep_lane_head *head = producer->lane.head;
-	struct ep_line *line = &producer->lane.lines[producer->next & producer->lane.mask];
+	uint64_t next = producer->next;
+	struct ep_line *line = &producer->lane.lines[next & producer->lane.mask];
 	uint32_t armed;
-	int r = 0;
 
-	if (!producer->closed && !ep_still_serves(&producer->fencing))
-		producer->closed = -ESTALE;
 	if (producer->closed)
 		return producer->closed;
+	if (!ep_still_serves(&producer->fencing))
+		return producer->closed = -ESTALE;
 	if (!ep_can_send(producer))
 		return producer->closed ? producer->closed : -EAGAIN;
 	EP_FAULT(send_begun);
@@ -268,18 +268,15 @@ ALWAYS_INLINE static inline int send_line(struct ep_producer *producer, const st
 		mark(producer, send->buffer, true);
 	EP_FAULT(send_marked);
 	/* Release, with the acquire in ep_receive(): the message is whole before it is visible (I5). */
-	atomic_store_explicit(&line->word, ep_line_word(producer->next, EP_LINE_SENT),
-			      memory_order_release);
+	atomic_store_explicit(&line->word, ep_line_word(next, EP_LINE_SENT), memory_order_release);
 	EP_FAULT(send_published);
 	ep_fence_after_sending(&producer->fencing, &head->armed);
-	if (!ep_still_serves(&producer->fencing))
-		r = take_back(producer, line, send->buffer);
-	if (r < 0)
-		return r;
+	if (!ep_still_serves(&producer->fencing) && take_back(producer, line, send->buffer) < 0)
+		return -ESTALE;
 	EP_FAULT(send_looked);
-	producer->next++;
+	producer->next = next + 1;
 	/* Relaxed: for people to look at. */
-	atomic_store_explicit(&head->sent, producer->next, memory_order_relaxed);
+	atomic_store_explicit(&head->sent, next + 1, memory_order_relaxed);
 	EP_FAULT(send_counted);
 	/* Relaxed: the fence above has ordered it. The exchange lets one ring only. */
 	armed = atomic_load_explicit(&head->armed, memory_order_relaxed);

@@ -485,32 +485,40 @@ static int rest(struct epochd_client *client, struct waiting *waiting)
 	return r > 0 ? 0 : r < 0 ? r : -EAGAIN;
 }
 
-int epochd_receive(struct epochd_client *client, struct epochd_message *out, int64_t timeout)
+static void take_kept(struct epochd_client *client, struct epochd_message *out)
+{
+	*out = client->kept[client->kept_first];
+	ep_message_moved(out);
+	client->kept_first = (client->kept_first + 1) % client->kept_room;
+	client->kept_count--;
+}
+
+/* Nothing is there yet. */
+static int await(struct epochd_client *client, struct epochd_message *out, int64_t timeout)
 {
 	struct waiting waiting = { .out = out, .timeout = timeout };
+	int r = check(client, timeout ? &waiting : NULL);
+
+	if (r < 0)
+		return r;
+	waiting.handle = client->link.handle;
+	return timeout ? take_in_time(client, &waiting) : rest(client, &waiting);
+}
+
+int epochd_receive(struct epochd_client *client, struct epochd_message *out, int64_t timeout)
+{
 	int r;
 
 	if (ep_is_inherited(&client->family))
 		return -ECHILD;
 	if (client->kept_count) {
-		*out = client->kept[client->kept_first];
-		ep_message_moved(out);
-		client->kept_first = (client->kept_first + 1) % client->kept_room;
-		client->kept_count--;
+		take_kept(client, out);
 		return 0;
 	}
-	r = check(client, timeout ? &waiting : NULL);
-	if (r < 0)
-		return r;
-	waiting.handle = client->link.handle;
-	if (timeout) {
-		r = take_in_time(client, &waiting);
-		return r < 0 ? r : 0;
-	}
-	r = take_wanted(client, out, 0);
-	if (r)
-		return r < 0 ? r : 0;
-	return rest(client, &waiting);
+	r = client_is_stale(client) ? 0 : take_wanted(client, out, 0);
+	if (r == 0)
+		r = await(client, out, timeout);
+	return r < 0 ? r : 0;
 }
 
 /* ---- calls ---- */

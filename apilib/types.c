@@ -86,14 +86,6 @@ int ep_types_send_any(struct ep_producer *producer, uint16_t wire, uint64_t cont
 	return r;
 }
 
-bool ep_message_buffer(const struct epochd_message *message, struct ep_buffer *out)
-{
-	const struct ep_inside *inside = (const struct ep_inside *)(const void *)message->inside;
-
-	*out = inside->buffer;
-	return inside->is_buffer;
-}
-
 void ep_message_moved(struct epochd_message *message)
 {
 	struct ep_inside *inside = (struct ep_inside *)(void *)message->inside;

@@ -68,7 +68,15 @@ static inline void ep_message_fill(struct epochd_message *message, const struct 
 }
 
 /* The buffer that it is in; false: in none. */
-bool ep_message_buffer(const struct epochd_message *message, struct ep_buffer *out);
+static inline bool ep_message_buffer(const struct epochd_message *message, struct ep_buffer *out)
+{
+	const struct ep_inside *inside = (const struct ep_inside *)(const void *)message->inside;
+
+	if (inside->is_buffer)
+		*out = inside->buffer;
+	return inside->is_buffer;
+}
+
 /* The copy of one has a payload of its own. */
 void ep_message_moved(struct epochd_message *message);
 #endif
