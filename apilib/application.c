@@ -400,8 +400,8 @@ int epochd_app_kick(struct epochd_app *app, uint64_t handle, const char *why)
 
 	if (!member)
 		return refuse(app, handle);
-	app_break(app, member, why ? why : "the application sent it away");
-	return 0;
+	app_break(app, member, EPOCHD_GONE_KICKED, why ? why : "the application sent it away");
+	return member->broken ? 0 : -EAGAIN;
 }
 
 static int blocked(struct epochd_app *app, int r)
@@ -447,7 +447,7 @@ int epochd_app_send(struct epochd_app *app, uint64_t handle, uint32_t type, uint
 		return -EINVAL;
 	r = ep_types_send(&member->producer, (uint16_t)(type + 1), context, payload, size);
 	if (r == -EPROTO)
-		app_break(app, member, "its counters make no sense");
+		app_break(app, member, EPOCHD_GONE_BROKEN, "its counters make no sense");
 	if (r < 0)
 		return blocked(app, r);
 	if (r > 0)

@@ -100,7 +100,7 @@ static int serve(struct epochd_app *app, struct member *member, int most)
 			ep_release(&member->consumer, &received.content.buffer);
 	}
 	if (r == -EPROTO)
-		app_break(app, member, member->consumer.why);
+		app_break(app, member, EPOCHD_GONE_BROKEN, member->consumer.why);
 	return n;
 }
 

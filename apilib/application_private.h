@@ -22,7 +22,8 @@ struct member {
 	struct ep_consumer consumer;
 	int ring;                        /* its bell */
 	bool active;                     /* its ring is looked at; otherwise it is armed, or gone */
-	bool broken;                     /* it wrote nonsense, and that was told */
+	bool broken;                     /* it is to be sent away, and that was told */
+	enum epochd_gone broken_by;      /* EPOCHD_GONE_BROKEN: it wrote nonsense; EPOCHD_GONE_KICKED */
 	uint32_t idle;                   /* looks at it that found nothing, in a row */
 	struct member *next, *before;    /* among the active ones; `next` alone among the drained */
 	struct ep_wire_drained drained;
@@ -77,7 +78,7 @@ struct epochd_app {
 int app_read_session(struct epochd_app *app);    /* all that is there; callbacks run */
 void app_tell_refusals(struct epochd_app *app);
 void app_flush(struct epochd_app *app);          /* what did not fit before */
-void app_break(struct epochd_app *app, struct member *member, const char *why);
+void app_break(struct epochd_app *app, struct member *member, enum epochd_gone by, const char *why);
 void app_free_member(struct member *member, bool inherited);
 
 /* application_dispatch.c */

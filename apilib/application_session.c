@@ -85,12 +85,13 @@ static bool say_broken(struct epochd_app *app, uint64_t handle, const char *why)
 	return say(app, &broken);
 }
 
-/* The supervisor then says GONE. */
-void app_break(struct epochd_app *app, struct member *member, const char *why)
+/* The supervisor then says GONE. Where it cannot be said now, the member goes on. */
+void app_break(struct epochd_app *app, struct member *member, enum epochd_gone by, const char *why)
 {
 	app_deactivate(app, member);
 	if (member->broken)
 		return;
+	member->broken_by = by;
 	member->broken = say_broken(app, member->peer.handle, why);
 	if (!member->broken)
 		app_activate(app, member);   /* to come by here again */
@@ -213,13 +214,14 @@ static int on_gone(struct epochd_app *app, const struct ep_wire_gone *gone)
 	struct ep_wire_drained nothing = { .head = ep_wire_make(EP_WIRE_DRAINED, sizeof nothing),
 					   .handle = gone->handle };
 	struct member *member = app_member(app, gone->handle);
-	int handled;
+	int handled, why;
 
 	EP_FAULT(gone_read);
 	if (!member) {   /* told twice, or one for whom there was no room */
 		say(app, &nothing);
 		return 0;
 	}
+	why = member->broken ? (int)member->broken_by : (int)gone->why;
 	app_deactivate(app, member);
 	handled = member->broken ? 0 : app_drain(app, member);
 	EP_FAULT(gone_drained);
@@ -228,7 +230,7 @@ static int on_gone(struct epochd_app *app, const struct ep_wire_gone *gone)
 	count_rest(member);
 	EP_FAULT(gone_counted);
 	for (size_t i = 0; i < app->on_gone_count; i++)
-		app->on_gone[i].fn(app, &member->peer, (int)gone->why, app->on_gone[i].user);
+		app->on_gone[i].fn(app, &member->peer, why, app->on_gone[i].user);
 	ep_producer_deinit(&member->producer);
 	ep_channel_unmap(&member->channel);
 	ep_close_fd(&member->ring);

@@ -296,7 +296,7 @@ EPOCHD_API int epochd_app_free(struct epochd_app *app, uint64_t handle, void *me
 EPOCHD_API int epochd_app_verdict(struct epochd_app *app, uint64_t handle, struct epochd_peer *peer);
 /* Each client there is; fn must not dispatch. Their count. */
 EPOCHD_API int epochd_app_clients(struct epochd_app *app, epochd_joined_fn *fn, void *user);
-/* Sends a client away, with the reason. */
+/* Sends a client away, with the reason. -EAGAIN: the supervisor does not listen just now; it stays. */
 EPOCHD_API int epochd_app_kick(struct epochd_app *app, uint64_t handle, const char *why);
 
 /* Has the dispatching thread call fn(user). Any thread; order is kept for each. -EAGAIN: too many wait. */

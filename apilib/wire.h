@@ -169,7 +169,7 @@ struct ep_wire_joined {
 };
 
 /* Nothing more comes from it but what its channel holds. May come again, as JOINED. */
-enum ep_gone { EP_GONE_GOODBYE = 1, EP_GONE_DEAD, EP_GONE_KICKED, EP_GONE_BROKEN };
+enum ep_gone { EP_GONE_GOODBYE = 1, EP_GONE_DEAD, EP_GONE_KICKED };
 struct ep_wire_gone {
 	struct ep_wire_head head;
 	uint64_t handle;

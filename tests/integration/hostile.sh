@@ -52,6 +52,7 @@ kill -s CONT "$server" || fail "the application has ended"
 [ "$status" = 0 ] || fail "status $status: $(cat "$dir/hostile.err"); the honest client: $(cat "$dir/honest.err")"
 say "$(grep -v ^0x "$dir/hostile" | tr '\n' ' ')"
 
+await_log 'api_server: first: .* is gone: 4'   # EPOCHD_GONE_BROKEN
 await_that "the honest client to be served afterwards" calls_beyond "$(calls)"
 kill -s TERM "$honest"
 status=0
