@@ -232,17 +232,16 @@ static int step(struct epochd_client *client)
 }
 
 /* By hand, or with EPOCHD_RECONNECT in the next calls; those are no sends, whose messages would begin a new epoch with
- * a number of the old one. */
-static int join_next(struct epochd_client *client, unsigned number, bool by_hand, uint64_t before)
+ * a number of the old one. It has joined when there is a message, or none: a wait may have ended before. */
+static int join_next(struct epochd_client *client, unsigned number, bool by_hand)
 {
 	int r;
 
 	if (by_hand)
 		return epochd_reconnect(client, 60000000000);
-	do   /* what was joined may have ended again in the same call */
-		r = try_to_receive(client, 10000000);
-	while ((r == -ESTALE || r == -EAGAIN || r == -ETIMEDOUT || r == 0) &&
-	       (r == -ESTALE || epochd_client_handle(client) == before) && !atomic_load(&control->quit[number]));
+	do
+		r = try_to_receive(client, any(2) ? 10000000 : 0);
+	while ((r == -ESTALE || r == -ETIMEDOUT) && !atomic_load(&control->quit[number]));
 	return r;
 }
 
@@ -263,11 +262,9 @@ static int run_client(unsigned number)
 	if (mapped >= 0)   /* otherwise the first epoch had gone by then, and it was told of the next */
 		on_new_handle(client, 0, epochd_client_handle(client), NULL);
 	while (!atomic_load(&control->quit[number])) {
-		uint64_t before = epochd_client_handle(client);
-
 		r = step(client);
-		if (r == -ESTALE)   /* then it may have joined already */
-			r = join_next(client, number, !options.flags, before);
+		if (r == -ESTALE)
+			r = join_next(client, number, !options.flags);
 		if (r < 0 && r != -EAGAIN && r != -ETIMEDOUT && r != -ESTALE)
 			wrong("client %u: %s: %s", number, strerrorname_np(-r), epochd_client_why(client));
 	}
