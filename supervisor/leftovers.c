@@ -242,7 +242,7 @@ static enum mark mark_refused(pid_t pid, int tries)
 static enum mark mark_by_token(pid_t pid, const char *token)
 {
 	CLEANUP(free_text) char *text = NULL;
-	struct process_stat stat;
+	struct process_stat stat = { 0 };
 	ssize_t size;
 	enum mark mark;
 	int tries;
@@ -267,7 +267,9 @@ static enum mark mark_by_token(pid_t pid, const char *token)
 		if (stat.environment_hidden)
 			return UNDECIDED;
 	}
-	return UNMARKED;
+	/* Empty at each look. Exec says where it begins before it says where it ends, and whoever is taken off its
+	 * processor between the two looks so for as long. */
+	return is_young(&stat) ? UNDECIDED : UNMARKED;
 }
 
 static bool is_led_by(const struct seen *seen, pid_t leader)
