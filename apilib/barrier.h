@@ -14,6 +14,7 @@ bool ep_barrier_works(void);
 bool ep_barrier_join(void);
 
 /* Each thread of a process that joined passes a full fence before this returns; the caller, too. Some microseconds
- * where one of them runs. Without the system call: the caller alone, and nobody else may count on more. */
+ * where one of them runs. Without the system call: the caller alone. So a producer that is refused it, beside a consumer
+ * that is light, can take back at an epoch's end what that one has received. */
 void ep_barrier(void);
 #endif

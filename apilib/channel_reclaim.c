@@ -89,7 +89,7 @@ static void take_back(const struct ep_channel *channel, enum ep_direction direct
 	uint32_t class;
 
 	/* Full, between the fence word, which has moved, and what was taken: a consumer that did not see it
-	 * move has stored that (ep_receive()). */
+	 * move has stored that (ep_fence_after_taking(); one that is light by our caller's ep_barrier()). */
 	atomic_thread_fence(memory_order_seq_cst);
 	taken = atomic_load_explicit(&lane.head->taken, memory_order_relaxed);
 	for (i = 0; i <= lane.mask; i++)
