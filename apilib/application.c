@@ -29,6 +29,7 @@ static void forget(struct ep_family *family)
 	struct epochd_app *app = container_of(family, struct epochd_app, family);
 
 	ep_close_fd(&app->session);
+	ep_retry_end(&app->retry);
 	ep_close_fd(&app->bell);
 	ep_close_fd(&app->wake);
 	ep_close_fd(&app->poll);
@@ -62,15 +63,12 @@ void epochd_detach(struct epochd_app *app)
 		forget(&app->family);
 		ep_view_unmap(&app->view);
 	}
-	for (uint32_t i = 0; i < app->room; i++)
+	for (uint32_t i = 0; i < app->room; i++) {
 		app_free_member(app->members[i], inherited);
-	while (app->drained) {
-		struct member *member = app->drained;
-
-		app->drained = member->next;
-		free(member);
+		free(app->departed[i]);
 	}
 	free(app->members);
+	free(app->departed);
 	free(app->handlers);
 	free(app->on_joined);
 	free(app->on_gone);
@@ -92,9 +90,8 @@ static const char *from_environment(const char *name)
 }
 
 /* By what the supervisor gave this process, or by name alone. */
-static int say_who(struct epochd_app *app, const struct epochd_options *options, char *why, size_t why_size)
+static int take_name(struct epochd_app *app, const struct epochd_options *options, char *why, size_t why_size)
 {
-	struct ep_wire_attach attach = { .head = ep_wire_make(EP_WIRE_ATTACH, sizeof attach) };
 	const char *name = options->name ? options->name : from_environment("EPOCHD_APP");
 	const char *token = options->name ? "" : from_environment("EPOCHD_TOKEN");
 
@@ -103,30 +100,45 @@ static int say_who(struct epochd_app *app, const struct epochd_options *options,
 			 "that it is");
 		return -ENOENT;
 	}
-	if (strlen(name) >= sizeof attach.app || strlen(token) >= sizeof attach.token)
+	if (strlen(name) >= sizeof app->name || strlen(token) >= sizeof app->token)
 		return -EINVAL;
-	snprintf(attach.app, sizeof attach.app, "%s", name);
-	snprintf(attach.token, sizeof attach.token, "%s", token);
+	snprintf(app->name, sizeof app->name, "%s", name);
+	snprintf(app->token, sizeof app->token, "%s", token);
+	return 0;
+}
+
+static int say_who(const struct epochd_app *app)
+{
+	struct ep_wire_attach attach = { .head = ep_wire_make(EP_WIRE_ATTACH, sizeof attach) };
+
+	memcpy(attach.app, app->name, sizeof attach.app);
+	memcpy(attach.token, app->token, sizeof attach.token);
 	return ep_wire_send(app->session, &attach, NULL, 0);
+}
+
+static bool await_room(const struct epochd_app *app, int64_t deadline)
+{
+	struct pollfd session = { .fd = app->session, .events = POLLOUT };
+	struct timespec left;
+
+	return ppoll(&session, 1, ep_until(deadline, &left), NULL) != 0;
 }
 
 static int send_packet_in_time(const struct epochd_app *app, void *packet, int64_t deadline)
 {
-	struct pollfd session = { .fd = app->session, .events = POLLOUT };
-	struct timespec left;
 	int r;
 
 	while ((r = ep_wire_send(app->session, packet, NULL, 0)) == -EAGAIN)
-		if (ppoll(&session, 1, ep_until(deadline, &left), NULL) == 0)
+		if (!await_room(app, deadline))
 			return -ETIMEDOUT;
 	return r;
 }
 
-static int tell_types(const struct epochd_app *app, int64_t deadline)
+int app_tell_types(const struct epochd_app *app, uint32_t *at)
 {
 	union ep_wire_packet packet;
 	size_t used = sizeof(struct ep_wire_table);
-	uint32_t i = 0;
+	uint32_t i = *at;
 	int r;
 
 	while (i < app->types.count) {
@@ -136,12 +148,24 @@ static int tell_types(const struct epochd_app *app, int64_t deadline)
 		if (r == 0 && i < app->types.count)
 			continue;
 		packet.head = ep_wire_make(EP_WIRE_TABLE, used);
-		r = send_packet_in_time(app, &packet, deadline);
+		r = ep_wire_send(app->session, &packet, NULL, 0);
 		if (r < 0)
 			return r;
+		*at = i;
 		used = sizeof(struct ep_wire_table);
 	}
 	return 0;
+}
+
+static int tell_types(const struct epochd_app *app, int64_t deadline)
+{
+	uint32_t at = 0;
+	int r;
+
+	while ((r = app_tell_types(app, &at)) == -EAGAIN)
+		if (!await_room(app, deadline))
+			return -ETIMEDOUT;
+	return r;
 }
 
 static int on_attached(struct epochd_app *app, const struct ep_wire_attached *attached,
@@ -218,17 +242,16 @@ static int prepare(struct epochd_app *app, char *why, size_t why_size)
 	return ep_family_join(&app->family, forget);
 }
 
-static int ask(struct epochd_app *app, const char *folder, const struct epochd_options *options, int64_t deadline,
-	       char *why, size_t why_size)
+static int ask(struct epochd_app *app, int64_t deadline, char *why, size_t why_size)
 {
 	struct ep_wire_ready ready = { ep_wire_make(EP_WIRE_READY, sizeof ready) };
 	int r;
 
 	ep_close_fd(&app->session);
-	app->session = ep_place_connect(folder, deadline, why, why_size);
+	app->session = ep_place_connect(app->folder, deadline, why, why_size);
 	if (app->session < 0)
 		return app->session;
-	r = say_who(app, options, why, why_size);
+	r = say_who(app);
 	EP_FAULT(attach_said);
 	if (r == 0)
 		r = tell_types(app, deadline);
@@ -247,15 +270,17 @@ static int attach(struct epochd_app *app, const struct epochd_options *options, 
 {
 	const struct timespec pause = { .tv_nsec = ASK_AGAIN_NS };
 	int64_t deadline = ep_deadline(options->timeout ? options->timeout : timeout_usual);
-	char folder[108];
 	int r = prepare(app, why, why_size);
 
 	if (r == 0)
-		r = ep_place_find(folder, sizeof folder, options, why, why_size);
+		r = ep_place_find(app->folder, sizeof app->folder, options, why, why_size);
+	if (r == 0)
+		r = take_name(app, options, why, why_size);
 	if (r < 0)
 		return r;
-	/* An external application's backoff, or what it waits for, takes its time. */
-	while ((r = ask(app, folder, options, deadline, why, why_size)) == -EAGAIN) {
+	/* An external application's backoff, or what it waits for, takes its time; so does a supervisor that went in
+	 * the middle. */
+	while ((r = ask(app, deadline, why, why_size)) == -EAGAIN || r == -ECONNRESET || r == -EPIPE) {
 		if (ep_now() + ASK_AGAIN_NS > deadline)
 			return -ETIMEDOUT;
 		nanosleep(&pause, NULL);
@@ -279,7 +304,8 @@ int epochd_attach(struct epochd_app **out, const struct epochd_type *types, size
 		return -ENOMEM;
 	if (!options)
 		options = &usual;
-	app->session = app->bell = app->wake = app->poll = -1;
+	app->session = app->bell = app->wake = app->poll = app->retry.fd = -1;
+	app->unsaid_end = &app->unsaid;
 	app->active.next = app->active.before = &app->active;
 	pthread_mutex_init(&app->posts_lock, NULL);
 	ep_wait_init(&app->wait, (enum epochd_wait)options->wait);

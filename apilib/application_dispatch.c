@@ -230,7 +230,8 @@ static int look_outside(struct epochd_app *app, const struct timespec *timeout)
 	struct pollfd outside[3] = {
 		{ .fd = app->bell, .events = POLLIN },
 		{ .fd = app->wake, .events = POLLIN },
-		{ .fd = app->session, .events = (short)(POLLIN | (app->session_full ? POLLOUT : 0)) },
+		{ .fd = app->session < 0 ? app->retry.fd : app->session,
+		  .events = (short)(POLLIN | (app->session_full ? POLLOUT : 0)) },
 	};
 	int r = 0;
 

@@ -10,6 +10,7 @@
 #include "apilib/child.h"
 #include "apilib/epochd.h"
 #include "apilib/registry_view.h"
+#include "apilib/retry.h"
 #include "apilib/types.h"
 #include "apilib/wait.h"
 #include "apilib/wire.h"
@@ -25,9 +26,20 @@ struct member {
 	bool broken;                     /* it is to be sent away, and that was told */
 	enum epochd_gone broken_by;      /* EPOCHD_GONE_BROKEN: it wrote nonsense; EPOCHD_GONE_KICKED */
 	uint32_t idle;                   /* looks at it that found nothing, in a row */
-	struct member *next, *before;    /* among the active ones; `next` alone among the drained */
+	struct member *next, *before;    /* among the active ones */
+	struct departed *departed;       /* for when it is gone: nothing is allocated then */
+};
+
+/* What became of a client's channel. It is kept until its slot is given to another: a supervisor may die before it
+ * has counted that, and then the next one is told. */
+struct departed {
+	struct departed *next;           /* of those not said */
+	bool unsaid;                     /* DRAINED did not fit into the session yet */
 	struct ep_wire_drained drained;
 };
+
+/* What the next supervisor is yet to be told of us. */
+enum app_resuming { RESUMING_NOT, RESUMING_WHO, RESUMING_TYPES, RESUMING_HANDLES, RESUMING_DEPARTED, RESUMING_READY };
 
 struct posted {
 	epochd_post_fn *fn;
@@ -43,6 +55,10 @@ struct on_gone { epochd_gone_fn *fn; void *user; };
 struct epochd_app {
 	struct ep_family family;
 	int session;                     /* -1: the supervisor is away */
+	struct ep_retry retry;           /* while it is */
+	enum app_resuming resuming;
+	uint32_t resuming_at;            /* type, or index of slot, that comes next */
+	bool detached;                   /* it has no more to say */
 	int bell;                        /* rung by all clients, with their index */
 	int wake;                        /* eventfd, ours alone: posts and stop */
 	int poll;                        /* epoll of these three */
@@ -53,12 +69,16 @@ struct epochd_app {
 	struct ep_wait wait;
 
 	struct member **members;         /* by slot index; NULL: none */
+	struct departed **departed;      /* by slot index: the last one, when it is gone; NULL: none */
 	uint32_t room;
 	struct member active;            /* head of a circle: whom the next look is at comes first */
-	struct member *drained;          /* those whose DRAINED did not fit into the session yet */
+	struct departed *unsaid, **unsaid_end;
 	bool session_full;               /* so EPOLLOUT is asked for */
 	uint32_t active_count;
 	uint32_t turns;
+
+	char folder[108];                /* of the instance: a socket's path is no longer */
+	char name[EP_NAME_SIZE], token[40];   /* that it attached with */
 
 	void *scratch;                   /* for copies of payloads: `scratch_size` bytes */
 	size_t scratch_size;
@@ -74,7 +94,15 @@ struct epochd_app {
 	_Atomic bool posted, stopped;
 };
 
+/* application_resume.c: the session is gone, or back. Never blocks. */
+void app_lose_session(struct epochd_app *app);
+void app_look_for_supervisor(struct epochd_app *app);   /* if it is away, and it is time */
+void app_go_on_resuming(struct epochd_app *app);        /* says what there is room for */
+/* Of the types, from *at on, as many as there is room for; and those that are said. -EAGAIN: not all. */
+int app_tell_types(const struct epochd_app *app, uint32_t *at);
+
 /* application_session.c */
+void app_await_room(struct epochd_app *app, bool full);
 int app_read_session(struct epochd_app *app);    /* all that is there; callbacks run */
 void app_tell_refusals(struct epochd_app *app);
 void app_flush(struct epochd_app *app);          /* what did not fit before */

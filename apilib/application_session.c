@@ -23,6 +23,7 @@ void app_free_member(struct member *member, bool inherited)
 		ep_channel_unmap(&member->channel);
 		ep_close_fd(&member->ring);
 	}
+	free(member->departed);
 	free(member);
 }
 
@@ -33,7 +34,7 @@ static void free_memberp(struct member **member)
 
 /* ---- what we say ---- */
 
-static void await_room(struct epochd_app *app, bool full)
+void app_await_room(struct epochd_app *app, bool full)
 {
 	struct epoll_event event = { .events = EPOLLIN | (full ? EPOLLOUT : 0) };
 
@@ -48,21 +49,26 @@ static bool say(struct epochd_app *app, void *packet)
 	int r = app->session < 0 ? -ENOTCONN : ep_wire_send(app->session, packet, NULL, 0);
 
 	if (r == -EAGAIN)
-		await_room(app, true);
+		app_await_room(app, true);
 	return r != -EAGAIN;   /* otherwise nobody is there to whom it could be said */
 }
 
 void app_flush(struct epochd_app *app)
 {
-	while (app->drained) {
-		struct member *member = app->drained;
-
-		if (!say(app, &member->drained))
-			return;
-		app->drained = member->next;
-		free(member);
+	if (app->resuming) {
+		app_go_on_resuming(app);
+		return;
 	}
-	await_room(app, false);
+	while (app->unsaid) {
+		struct departed *departed = app->unsaid;
+
+		if (!say(app, &departed->drained))
+			return;
+		app->unsaid = departed->next;
+		departed->unsaid = false;
+	}
+	app->unsaid_end = &app->unsaid;
+	app_await_room(app, false);
 }
 
 void app_tell_refusals(struct epochd_app *app)
@@ -102,6 +108,7 @@ void app_break(struct epochd_app *app, struct member *member, enum epochd_gone b
 static int make_room(struct epochd_app *app, uint32_t index)
 {
 	uint32_t room = app->room ? app->room : 64;
+	struct departed **departed;
 	struct member **grown;
 
 	if (index < app->room)
@@ -113,6 +120,11 @@ static int make_room(struct epochd_app *app, uint32_t index)
 		return -ENOMEM;
 	memset(grown + app->room, 0, (room - app->room) * sizeof *grown);
 	app->members = grown;
+	departed = realloc(app->departed, room * sizeof *departed);
+	if (!departed)
+		return -ENOMEM;
+	memset(departed + app->room, 0, (room - app->room) * sizeof *departed);
+	app->departed = departed;
 	app->room = room;
 	return 0;
 }
@@ -144,6 +156,9 @@ static int open_member(struct member **out, struct epochd_app *app, const struct
 
 	if (!member)
 		return -ENOMEM;
+	member->departed = calloc(1, sizeof *member->departed);
+	if (!member->departed)
+		return -ENOMEM;
 	member->ring = ep_steal_fd(&fds[EP_JOINED_RING]);
 	r = ep_channel_map(&member->channel, fds[EP_JOINED_CHANNEL], why);
 	if (r == 0)
@@ -172,7 +187,8 @@ static int on_joined(struct epochd_app *app, const struct ep_wire_joined *joined
 	if (app_member(app, joined->handle))   /* told twice */
 		return 0;
 	if (count != EP_JOINED_FDS || !joined->handle || ep_handle_epoch(joined->handle) != app->epoch ||
-	    index >= app->view.slot_count || (index < app->room && app->members[index]))
+	    index >= app->view.slot_count || (index < app->room && app->members[index]) ||
+	    (index < app->room && app->departed[index] && app->departed[index]->unsaid))
 		return -EPROTO;
 	r = make_room(app, index);
 	if (r == 0)
@@ -183,6 +199,8 @@ static int on_joined(struct epochd_app *app, const struct ep_wire_joined *joined
 		return 0;
 	}
 	app->members[index] = member;
+	free(app->departed[index]);   /* its slot is given away, so it is counted */
+	app->departed[index] = NULL;
 	EP_FAULT(member_there);
 	app->counts.joined++;
 	app_activate(app, member);
@@ -194,14 +212,14 @@ static int on_joined(struct epochd_app *app, const struct ep_wire_joined *joined
 /* ---- who is gone ---- */
 
 /* What is not received by now never is, on either side. */
-static void count_rest(struct member *member)
+static void count_rest(const struct member *member)
 {
 	struct ep_reclaimed counts = { 0 };
 
 	ep_channel_count(&member->channel, EP_TO_CLIENT, &counts);
 	ep_channel_count(&member->channel, EP_TO_APPLICATION, &counts);
-	member->drained = (struct ep_wire_drained){
-		.head = ep_wire_make(EP_WIRE_DRAINED, sizeof member->drained),
+	member->departed->drained = (struct ep_wire_drained){
+		.head = ep_wire_make(EP_WIRE_DRAINED, sizeof(struct ep_wire_drained)),
 		.handle = member->peer.handle,
 		.messages = counts.messages, .bytes = counts.bytes,
 		.abandoned = counts.abandoned.buffers, .abandoned_bytes = counts.abandoned.bytes,
@@ -209,38 +227,53 @@ static void count_rest(struct member *member)
 	};
 }
 
+static bool was_ours(const struct epochd_app *app, uint64_t handle)
+{
+	uint32_t index = ep_handle_index(handle);
+
+	return index < app->room && app->departed[index] && app->departed[index]->drained.handle == handle;
+}
+
+/* Once: it may have to be said to another supervisor. */
+static void depart(struct epochd_app *app, struct member *member)
+{
+	struct departed *departed = STEAL(member->departed);
+
+	app->departed[ep_handle_index(member->peer.handle)] = departed;
+	if (!app->unsaid && say(app, &departed->drained))
+		return;
+	departed->unsaid = true;
+	departed->next = NULL;
+	*app->unsaid_end = departed;
+	app->unsaid_end = &departed->next;
+}
+
 static int on_gone(struct epochd_app *app, const struct ep_wire_gone *gone)
 {
 	struct ep_wire_drained nothing = { .head = ep_wire_make(EP_WIRE_DRAINED, sizeof nothing),
 					   .handle = gone->handle };
+	uint32_t index = ep_handle_index(gone->handle);
 	struct member *member = app_member(app, gone->handle);
 	int handled, why;
 
 	EP_FAULT(gone_read);
 	if (!member) {   /* told twice, or one for whom there was no room */
-		say(app, &nothing);
+		say(app, was_ours(app, gone->handle) ? &app->departed[index]->drained : &nothing);
 		return 0;
 	}
 	why = member->broken ? (int)member->broken_by : (int)gone->why;
 	app_deactivate(app, member);
 	handled = member->broken ? 0 : app_drain(app, member);
 	EP_FAULT(gone_drained);
-	app->members[ep_handle_index(gone->handle)] = NULL;
+	app->members[index] = NULL;
 	app->counts.gone++;
 	count_rest(member);
 	EP_FAULT(gone_counted);
 	for (size_t i = 0; i < app->on_gone_count; i++)
 		app->on_gone[i].fn(app, &member->peer, why, app->on_gone[i].user);
-	ep_producer_deinit(&member->producer);
-	ep_channel_unmap(&member->channel);
-	ep_close_fd(&member->ring);
-	if (app->drained || !say(app, &member->drained)) {
-		member->next = app->drained;
-		app->drained = member;
-	} else {
-		free(member);
-	}
+	depart(app, member);
 	EP_FAULT(drained_said);
+	app_free_member(member, false);
 	return handled;
 }
 
@@ -261,6 +294,13 @@ static int on_packet(struct epochd_app *app, const union ep_wire_packet *packet,
 		return 0;
 	case EP_WIRE_FENCED:   /* the fence word has said so already */
 		return 0;
+	case EP_WIRE_RESUMED:
+		EP_FAULT(resumed);
+		return 0;
+	case EP_WIRE_REFUSED:   /* it is not taken back: who is connected is served all the same */
+		app->detached = packet->refused.error == -EACCES || packet->refused.error == -ESTALE ||
+				packet->refused.error == -ENOENT;
+		return 0;
 	default:
 		return -EPROTO;
 	}
@@ -274,12 +314,13 @@ int app_read_session(struct epochd_app *app)
 	unsigned count;
 	int r;
 
+	app_look_for_supervisor(app);
 	for (int i = 0; app->session >= 0 && i < FULL_LOOKS; i++) {
 		r = ep_wire_receive(app->session, &packet, fds, &count, EP_JOINED_FDS);
 		if (r == -EAGAIN)
 			break;
 		if (r <= 0) {   /* I10: who is connected is served without it */
-			ep_close_fd(&app->session);
+			app_lose_session(app);
 			break;
 		}
 		for (unsigned j = count; j < EP_WIRE_FDS_MAX; j++)

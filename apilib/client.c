@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "apilib/doorbell.h"
@@ -15,7 +16,10 @@
 #include "apilib/now.h"
 #include "apilib/place.h"
 
-enum { LOOK_OUTSIDE_EVERY = 1024 };   /* looks that found nothing, of somebody who polls */
+enum {
+	LOOK_OUTSIDE_EVERY = 1024,   /* looks that found nothing, of somebody who polls */
+	LOOK_AFTER_EVERY = 1024,     /* messages, of somebody for whom there is always one */
+};
 
 #define CALL_CONTEXT (1ull << 63)   /* of epochd_call(): nobody else's */
 
@@ -29,6 +33,8 @@ static void forget(struct ep_family *family)
 
 	ep_close_fd(&client->session);
 	ep_close_fd(&client->poll);
+	ep_retry_end(&client->retry);
+	ep_close_fd(&client->link.memfd);
 	ep_close_fd(&client->link.bell);
 	ep_close_fd(&client->link.ring);
 }
@@ -112,6 +118,8 @@ static int open_client(struct epochd_client *client, const char *application,
 	if (r < 0)
 		return r;
 	client->why[0] = '\0';
+	if (getrandom(&client->nonce, sizeof client->nonce, GRND_NONBLOCK) != (ssize_t)sizeof client->nonce)
+		client->nonce = (uint64_t)ep_now() << 20 ^ (uint64_t)getpid();
 	client->poll = epoll_create1(EPOLL_CLOEXEC);
 	if (client->poll < 0)
 		return -errno;
@@ -132,7 +140,8 @@ int epochd_connect(struct epochd_client **out, const char *application, const st
 		return -ENOMEM;
 	if (!options)
 		options = &usual;
-	client->session = client->poll = client->link.bell = client->link.ring = -1;
+	client->session = client->poll = client->retry.fd = -1;
+	client->link.memfd = client->link.bell = client->link.ring = -1;
 	client->types = (struct ep_types){ types, (uint32_t)(count <= UINT32_MAX ? count : UINT32_MAX) };
 	r = open_client(client, application, options);
 	if (r < 0) {
@@ -240,6 +249,15 @@ static void ring_application(struct epochd_client *client)
 	client->ring_owed = owed;
 }
 
+/* Who never rests does not hear that the supervisor is away, and must come back to the next one all the same. */
+static inline void look_after_session(struct epochd_client *client)
+{
+	if (client->passed < LOOK_AFTER_EVERY)
+		return;
+	client->passed = 0;
+	client_look_after_session(client);
+}
+
 /* ---- sending ---- */
 
 int epochd_allocate(struct epochd_client *client, size_t size, void **memory)
@@ -278,6 +296,8 @@ static int send_message(struct epochd_client *client, uint32_t type, uint64_t co
 		return channel_error(client, r);
 	if (r > 0 || client->ring_owed)
 		ring_application(client);
+	client->passed++;
+	look_after_session(client);
 	return 0;
 }
 
@@ -318,6 +338,7 @@ static int take(struct epochd_client *client, struct epochd_message *out)
 			return channel_error(client, client->link.consumer.closed = -EPROTO);
 		}
 		ep_message_fill(out, &received, type, client->link.handle);
+		client->passed++;
 		return 1;
 	}
 	return r < 0 ? channel_error(client, r) : 0;
@@ -383,9 +404,9 @@ static int hear(struct epochd_client *client, const struct waiting *waiting)
 
 static int sleep_until(struct epochd_client *client, struct waiting *waiting)
 {
-	struct pollfd awaited[3] = {
+	struct pollfd awaited[4] = {
 		{ .fd = client->link.bell, .events = POLLIN },
-		{ .fd = client->session, .events = POLLIN },
+		{ .fd = client->session < 0 ? client->retry.fd : client->session, .events = POLLIN },
 		{ .fd = client->ring_owed ? client->link.ring : -1, .events = POLLOUT },
 	};
 	struct timespec left;
@@ -515,6 +536,7 @@ int epochd_receive(struct epochd_client *client, struct epochd_message *out, int
 		take_kept(client, out);
 		return 0;
 	}
+	look_after_session(client);
 	r = client_is_stale(client) ? 0 : take_wanted(client, out, 0);
 	if (r == 0)
 		r = await(client, out, timeout);

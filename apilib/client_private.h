@@ -7,6 +7,7 @@
 #include "apilib/epochd.h"
 #include "apilib/message.h"
 #include "apilib/registry_view.h"
+#include "apilib/retry.h"
 #include "apilib/types.h"
 #include "apilib/wait.h"
 #include "apilib/wire.h"
@@ -29,6 +30,7 @@ struct client_link {
 	struct ep_producer producer;
 	struct ep_consumer consumer;
 	uint64_t handle;
+	int memfd;  /* the channel's, for the next supervisor; -1 */
 	int bell;   /* ours, to read; -1 */
 	int ring;   /* the application's, to write; -1 */
 };
@@ -39,12 +41,15 @@ struct epochd_client {
 	int error;                 /* CLIENT_ENDED: what every call says */
 	int session;               /* -1: the supervisor is away */
 	int poll;                  /* epoll: session and bell */
+	struct ep_retry retry;     /* while the supervisor is away */
+	uint64_t nonce;
 	struct client_link link;   /* the last one; all zero before the first */
 	bool told;                 /* that the link's epoch has ended */
 	bool armed;
 	bool ring_owed;            /* the application's bell was full */
 	struct ep_wait wait;
 	uint32_t looks;            /* by somebody who polls, which found nothing */
+	uint32_t passed;           /* messages, since it was last looked if the session is there */
 
 	char folder[EP_FOLDER_SIZE];   /* of the instance */
 	char app[EP_NAME_SIZE], name[EP_CLIENT_NAME_SIZE];
@@ -65,8 +70,9 @@ struct epochd_client {
 };
 
 /* client_session.c: what the supervisor says. Each returns 0 or the client's error. */
-int client_say_hello(struct epochd_client *client, int64_t deadline);   /* blocks until then */
 int client_read_session(struct epochd_client *client);            /* all that is there; never blocks */
+/* Only if it is there, and for a supervisor if not. Never blocks. */
+void client_look_after_session(struct epochd_client *client);
 /* Until it is joined in an epoch that serves. -ETIMEDOUT. */
 int client_join(struct epochd_client *client, int64_t deadline);
 void client_unlink(struct client_link *link, bool inherited);

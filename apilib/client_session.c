@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "apilib/fault.h"
@@ -34,23 +35,76 @@ static int send_packet(struct epochd_client *client, void *packet)
 	return r == -EPIPE || r == -ECONNRESET || r == -EAGAIN ? 0 : r;
 }
 
-int client_say_hello(struct epochd_client *client, int64_t deadline)
+static int say_hello(struct epochd_client *client)
 {
-	struct ep_wire_hello hello = { .head = ep_wire_make(EP_WIRE_HELLO, sizeof hello) };
-	struct epoll_event event = { .events = EPOLLIN };
-	int fd = ep_place_connect(client->folder, deadline, client->why, sizeof client->why);
+	struct ep_wire_hello hello = { .head = ep_wire_make(EP_WIRE_HELLO, sizeof hello), .nonce = client->nonce };
+	int r;
 
-	if (fd < 0)
-		return fd;
-	client->session = fd;
 	client->state = CLIENT_ASKED;
-	if (epoll_ctl(client->poll, EPOLL_CTL_ADD, fd, &event) < 0)
-		return -errno;
 	memcpy(hello.app, client->app, sizeof hello.app);
 	memcpy(hello.name, client->name, sizeof hello.name);
-	fd = send_packet(client, &hello);
+	r = send_packet(client, &hello);
 	EP_FAULT(hello_said);
-	return fd;
+	return r;
+}
+
+/* Also in an epoch that has ended meanwhile: what stands in its channel is yet to be counted. */
+static int say_resume(struct epochd_client *client)
+{
+	struct ep_wire_resume resume = { .head = ep_wire_make(EP_WIRE_RESUME, sizeof resume),
+					 .nonce = client->nonce, .handle = client->link.handle };
+	int r;
+
+	if (client->state != CLIENT_JOINED)
+		client->state = CLIENT_ASKED;
+	memcpy(resume.app, client->app, sizeof resume.app);
+	memcpy(resume.name, client->name, sizeof resume.name);
+	r = ep_wire_send(client->session, &resume, &client->link.memfd, 1);
+	EP_FAULT(resume_said);
+	return r == -EPIPE || r == -ECONNRESET ? 0 : r;   /* we shall read that */
+}
+
+/* The session is there: what for? */
+static int begin_session(struct epochd_client *client, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	client->session = fd;
+	if (epoll_ctl(client->poll, EPOLL_CTL_ADD, fd, &event) < 0)
+		return -errno;
+	ep_retry_end(&client->retry);
+	return client->link.memfd >= 0 ? say_resume(client) : say_hello(client);
+}
+
+/* Blocks until the deadline. */
+static int find_supervisor(struct epochd_client *client, int64_t deadline)
+{
+	int fd = ep_place_connect(client->folder, deadline, client->why, sizeof client->why);
+
+	return fd < 0 ? fd : begin_session(client, fd);
+}
+
+/* I10: what is joined goes on without it; it is looked for in passing. */
+static void lose_session(struct epochd_client *client)
+{
+	ep_close_fd(&client->session);   /* and so out of the epoll */
+	snprintf(client->why, sizeof client->why, "epochd is away");
+	ep_retry_begin(&client->retry, client->poll);
+}
+
+/* While it is away. Never blocks. */
+static void look_for_supervisor(struct epochd_client *client)
+{
+	int fd;
+
+	if (!ep_retry_is_due(&client->retry))
+		return;
+	fd = ep_place_try(client->folder);
+	if (fd < 0) {
+		ep_retry_later(&client->retry);
+	} else if (begin_session(client, fd) < 0) {
+		lose_session(client);
+	}
 }
 
 /* ---- the channel of an epoch ---- */
@@ -61,10 +115,11 @@ void client_unlink(struct client_link *link, bool inherited)
 	if (!inherited) {   /* a child has neither, and may have something else there */
 		ep_channel_unmap(&link->channel);
 		ep_view_unmap(&link->view);
+		ep_close_fd(&link->memfd);
 		ep_close_fd(&link->bell);
 		ep_close_fd(&link->ring);
 	}
-	*link = (struct client_link){ .bell = -1, .ring = -1 };
+	*link = (struct client_link){ .memfd = -1, .bell = -1, .ring = -1 };
 }
 
 static void unlink_fresh(struct client_link *link)
@@ -87,7 +142,7 @@ static int make_room(struct epochd_client *client, uint32_t ring)
 
 static int open_link(struct epochd_client *client, uint64_t handle, int fds[static EP_WIRE_FDS_MAX])
 {
-	CLEANUP(unlink_fresh) struct client_link link = { .handle = handle, .bell = -1, .ring = -1 };
+	CLEANUP(unlink_fresh) struct client_link link = { .handle = handle, .memfd = -1, .bell = -1, .ring = -1 };
 	struct epoll_event event = { .events = EPOLLIN };
 	struct ep_fencing fencing = { .epoch = ep_handle_epoch(handle) };
 	const char *why = NULL;
@@ -110,6 +165,7 @@ static int open_link(struct epochd_client *client, uint64_t handle, int fds[stat
 		return r;
 	if (epoll_ctl(client->poll, EPOLL_CTL_ADD, fds[EP_WELCOME_BELL], &event) < 0)
 		return -errno;
+	link.memfd = ep_steal_fd(&fds[EP_WELCOME_CHANNEL]);
 	link.bell = ep_steal_fd(&fds[EP_WELCOME_BELL]);
 	link.ring = ep_steal_fd(&fds[EP_WELCOME_RING]);
 	client_unlink(&client->link, false);
@@ -117,7 +173,7 @@ static int open_link(struct epochd_client *client, uint64_t handle, int fds[stat
 	/* Lanes point to the geometry, which has moved with the channel. */
 	client->link.consumer.lane.geometry = &client->link.channel.geometry;
 	client->link.producer.lane.geometry = &client->link.channel.geometry;
-	link = (struct client_link){ .bell = -1, .ring = -1 };
+	link = (struct client_link){ .memfd = -1, .bell = -1, .ring = -1 };
 	EP_FAULT(linked);
 	return 0;
 }
@@ -217,17 +273,12 @@ static int on_packet(struct epochd_client *client, const union ep_wire_packet *p
 			   packet->refused.text);
 	case EP_WIRE_PING:
 		return send_packet(client, &pong);
+	case EP_WIRE_RESUMED:
+		client->why[0] = '\0';
+		return 0;
 	default:
 		return end(client, -EPROTO, "the supervisor says what is not for a client");
 	}
-}
-
-/* I10: what is joined goes on without it; the rest begins anew in client_join(). */
-static int lose_session(struct epochd_client *client)
-{
-	ep_close_fd(&client->session);   /* and so out of the epoll */
-	snprintf(client->why, sizeof client->why, "epochd is away");
-	return 0;
 }
 
 int client_read_session(struct epochd_client *client)
@@ -237,14 +288,18 @@ int client_read_session(struct epochd_client *client)
 	unsigned count;
 	int r;
 
+	if (client->session < 0 && client->state != CLIENT_ENDED)
+		look_for_supervisor(client);
 	while (client->session >= 0 && client->state != CLIENT_ENDED) {
 		r = ep_wire_receive(client->session, &packet, fds, &count, EP_WELCOME_FDS);
 		if (r == -EAGAIN)
 			return 0;
 		if (r == -EPROTO)
 			return end(client, r, "the supervisor is of another version");
-		if (r <= 0)
-			return lose_session(client);
+		if (r <= 0) {
+			lose_session(client);
+			return 0;
+		}
 		for (unsigned i = count; i < EP_WIRE_FDS_MAX; i++)
 			fds[i] = -1;
 		r = on_packet(client, &packet, fds, count);
@@ -256,6 +311,19 @@ int client_read_session(struct epochd_client *client)
 	return client->state == CLIENT_ENDED ? client->error : 0;
 }
 
+/* What was said there waits for somebody who rests. */
+void client_look_after_session(struct epochd_client *client)
+{
+	char byte;
+
+	if (client->state == CLIENT_ENDED)
+		return;
+	if (client->session < 0)
+		look_for_supervisor(client);
+	else if (recv(client->session, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) == 0)
+		lose_session(client);
+}
+
 static int poll_session(struct epochd_client *client, int64_t deadline)
 {
 	struct pollfd session = { .fd = client->session, .events = POLLIN };
@@ -265,7 +333,7 @@ static int poll_session(struct epochd_client *client, int64_t deadline)
 		int64_t soon = ep_deadline(REST_AFTER_LOSS);
 
 		ppoll(NULL, 0, ep_until(soon < deadline ? soon : deadline, &left), NULL);
-		return ep_now() < deadline ? client_say_hello(client, deadline) : -ETIMEDOUT;
+		return ep_now() < deadline ? find_supervisor(client, deadline) : -ETIMEDOUT;
 	}
 	if (ppoll(&session, 1, ep_until(deadline, &left), NULL) == 0)
 		return -ETIMEDOUT;
@@ -274,7 +342,10 @@ static int poll_session(struct epochd_client *client, int64_t deadline)
 
 int client_join(struct epochd_client *client, int64_t deadline)
 {
-	int r = client->session < 0 ? client_say_hello(client, deadline) : client_read_session(client);
+	int r = client_read_session(client);
+
+	if (r == 0 && client->session < 0 && (client->state != CLIENT_JOINED || client_is_stale(client)))
+		r = find_supervisor(client, deadline);
 
 	while (r == 0) {
 		if (client->state == CLIENT_ENDED)

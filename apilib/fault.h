@@ -3,7 +3,8 @@
 #ifndef EPOCHD_APILIB_FAULT_H
 #define EPOCHD_APILIB_FAULT_H
 
-/* Name, who passes it, and when: in its ordinary work, as it attaches, as a client joins or is gone. */
+/* Name, who passes it, and when: in its ordinary work, as it attaches, as a client joins or is gone, and
+ * as a supervisor comes after another. */
 #define EP_FAULT_POINTS(X) \
 	X(allocate_begun, EITHER, WORK) X(allocate_done, EITHER, WORK) \
 	X(free_begun, EITHER, WORK) X(free_done, EITHER, WORK) \
@@ -13,10 +14,11 @@
 	X(receive_looked, EITHER, WORK) X(receive_done, EITHER, WORK) \
 	X(release_begun, EITHER, WORK) X(release_done, EITHER, WORK) \
 	X(armed, EITHER, WORK) \
-	X(hello_said, CLIENT, ATTACH) X(join_said, CLIENT, ATTACH) X(welcome_read, CLIENT, ATTACH) \
+	X(hello_said, CLIENT, ATTACH) X(resume_said, CLIENT, RESUME) X(join_said, CLIENT, ATTACH) X(welcome_read, CLIENT, ATTACH) \
 	X(view_mapped, CLIENT, ATTACH) X(channel_mapped, EITHER, ATTACH) X(linked, CLIENT, ATTACH) \
 	X(attach_said, APP, ATTACH) X(table_said, APP, ATTACH) X(ready_said, APP, ATTACH) \
-	X(attached, APP, ATTACH) \
+	X(attached, APP, ATTACH) X(resume_app_said, APP, RESUME) X(handles_said, APP, RESUME) \
+	X(resumed, APP, RESUME) \
 	X(joined_read, APP, JOIN) X(member_there, APP, JOIN) \
 	X(gone_read, APP, GONE) X(gone_drained, APP, GONE) X(gone_counted, APP, GONE) X(drained_said, APP, GONE)
 

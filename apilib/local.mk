@@ -3,6 +3,7 @@ libep_la_SOURCES = \
 	%D%/application.c \
 	%D%/application_dispatch.c \
 	%D%/application_private.h \
+	%D%/application_resume.c \
 	%D%/application_session.c \
 	%D%/barrier.c \
 	%D%/barrier.h \
@@ -39,6 +40,8 @@ libep_la_SOURCES = \
 	%D%/public.c \
 	%D%/registry_view.c \
 	%D%/registry_view.h \
+	%D%/retry.c \
+	%D%/retry.h \
 	%D%/types.c \
 	%D%/types.h \
 	%D%/wait.c \

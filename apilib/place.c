@@ -121,6 +121,13 @@ int ep_place_find(char *out, size_t size, const struct epochd_options *options, 
 	return 0;
 }
 
+static int make_address(struct sockaddr_un *out, const char *folder)
+{
+	*out = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	return (size_t)snprintf(out->sun_path, sizeof out->sun_path, "%s/api.sock", folder) < sizeof out->sun_path ?
+		       0 : -ENAMETOOLONG;
+}
+
 /* Without waiting: the queue of the one who listens may be full. */
 static int try_connect(const struct sockaddr_un *address)
 {
@@ -133,6 +140,14 @@ static int try_connect(const struct sockaddr_un *address)
 	return ep_steal_fd(&fd);
 }
 
+int ep_place_try(const char *folder)
+{
+	struct sockaddr_un address;
+	int r = make_address(&address, folder);
+
+	return r < 0 ? r : try_connect(&address);
+}
+
 static bool may_come(int r)
 {
 	return r == -ENOENT || r == -ECONNREFUSED || r == -EAGAIN || r == -EINTR;
@@ -140,13 +155,12 @@ static bool may_come(int r)
 
 int ep_place_connect(const char *folder, int64_t deadline, char *why, size_t why_size)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address;
 	int64_t pause = RETRY_FIRST;
-	int r;
+	int r = make_address(&address, folder);
 
-	if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s/api.sock", folder) >=
-	    sizeof address.sun_path)
-		return fail(-ENAMETOOLONG, why, why_size, "the path of %s/api.sock is too long", folder);
+	if (r < 0)
+		return fail(r, why, why_size, "the path of %s/api.sock is too long", folder);
 	for (;;) {
 		r = try_connect(&address);
 		if (r >= 0)

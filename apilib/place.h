@@ -12,6 +12,9 @@ struct epochd_options;
  * is given the reason. */
 int ep_place_find(char *out, size_t size, const struct epochd_options *options, char *why, size_t why_size);
 
+/* One try, without waiting: a socket, close-on-exec, or a negative errno. */
+int ep_place_try(const char *folder);
+
 /* A session with the supervisor there: a socket, close-on-exec. Waits for one that is away, until the
  * deadline (CLOCK_MONOTONIC, ns). -ETIMEDOUT, -EACCES, -EMFILE. */
 int ep_place_connect(const char *folder, int64_t deadline, char *why, size_t why_size);

@@ -17,7 +17,9 @@
 
 #define EP_REGISTRY_MAGIC 0x3164686370455045ull   /* "EPEpchd1" */
 
-enum { EP_LAYOUT = 1, EP_SLOTS_AT = 4096, EP_SLOTS_MIN = 4096, EP_UUID_SIZE = 40, EP_NAME_SIZE = 64,
+/* Where magic, layout and checksum stand, and what the checksum is of, is the same in every layout: so a file of another
+ * version is told from one that is damaged. */
+enum { EP_LAYOUT = 2, EP_SLOTS_AT = 4096, EP_SLOTS_MIN = 4096, EP_UUID_SIZE = 40, EP_NAME_SIZE = 64,
        EP_CLIENT_NAME_SIZE = 40 };
 
 /* Odometers. The first ones are in the order of enum ep_cause, from EP_CRASHED on. */
@@ -72,11 +74,11 @@ struct ep_page {
 	alignas(64) _Atomic uint64_t fence;
 	alignas(64) _Atomic uint64_t total[EP_TOTALS];
 };
-static_assert(offsetof(struct ep_page, uuid) == 24, "layout 1");
-static_assert(offsetof(struct ep_page, checksum) == 168, "layout 1");
-static_assert(offsetof(struct ep_page, fence) == 192, "layout 1");
-static_assert(offsetof(struct ep_page, total) == 256, "layout 1");
-static_assert(sizeof(struct ep_page) <= EP_SLOTS_AT, "layout 1");
+static_assert(offsetof(struct ep_page, uuid) == 24, "layout 2");
+static_assert(offsetof(struct ep_page, checksum) == 168, "layout 2");
+static_assert(offsetof(struct ep_page, fence) == 192, "layout 2");
+static_assert(offsetof(struct ep_page, total) == 256, "layout 2");
+static_assert(sizeof(struct ep_page) <= EP_SLOTS_AT, "layout 2");
 static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a lock in shared memory can be left locked for ever");
 
 /* A client of the epoch in the fence word, or of one before it that is yet to be counted. */
@@ -91,16 +93,16 @@ struct ep_slot {
 	int32_t pid;
 	uint32_t uid;
 	_Atomic uint32_t unanswered;   /* pings */
-	_Atomic uint32_t notices;      /* JOINED and GONE that the application has yet to hear */
+	_Atomic uint32_t gone;         /* enum ep_gone, from before `handle` is cleared; 0: it is there */
 	uint64_t pidfd_inode;          /* 0 before Linux 6.9 */
-	uint64_t session;
+	uint64_t nonce;                /* of its HELLO */
 	uint64_t channel_inode;        /* of its memfd */
 	char name[EP_CLIENT_NAME_SIZE];   /* NUL-terminated */
-	uint8_t reserved[8];           /* zero */
+	_Atomic uint64_t last;         /* the handle that was given last, from before it was: none is given twice */
 };
-static_assert(sizeof(struct ep_slot) == 128, "layout 1");
-static_assert(offsetof(struct ep_slot, pid) == 40, "layout 1");
-static_assert(offsetof(struct ep_slot, name) == 80, "layout 1");
+static_assert(sizeof(struct ep_slot) == 128, "layout 2");
+static_assert(offsetof(struct ep_slot, pid) == 40, "layout 2");
+static_assert(offsetof(struct ep_slot, name) == 80, "layout 2");
 
 static inline const struct ep_slot *ep_registry_slots(const struct ep_page *page)
 {

@@ -34,6 +34,10 @@ static const struct {
 	[EP_WIRE_ATTACHED] = { SIZE(attached), { TEXT(attached, instance) } },
 	[EP_WIRE_JOINED] = { SIZE(joined), { TEXT(joined, name) } },
 	[EP_WIRE_GONE] = { SIZE(gone) },
+	[EP_WIRE_RESUME] = { SIZE(resume), { TEXT(resume, app), TEXT(resume, name) } },
+	[EP_WIRE_RESUME_APP] = { SIZE(resume_app), { TEXT(resume_app, app), TEXT(resume_app, token) } },
+	[EP_WIRE_HANDLES] = { SIZE(handles) },   /* or less */
+	[EP_WIRE_RESUMED] = { SIZE(resumed) },
 };
 
 union control {
@@ -79,7 +83,7 @@ static void close_all(const int *fds, unsigned count)
 
 /* Takes every descriptor that came, that none is leaked; more than there is room for never come: the
  * kernel drops them, and says so by MSG_CTRUNC. */
-static unsigned take_fds(struct msghdr *message, int fds[static EP_WIRE_FDS_MAX])
+static unsigned take_fds(struct msghdr *message, int *fds, unsigned most)
 {
 	unsigned count = 0;
 
@@ -88,7 +92,7 @@ static unsigned take_fds(struct msghdr *message, int fds[static EP_WIRE_FDS_MAX]
 
 		if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS)
 			continue;
-		for (size_t at = 0; at + sizeof(int) <= size && count < EP_WIRE_FDS_MAX; at += sizeof(int))
+		for (size_t at = 0; at + sizeof(int) <= size && count < most; at += sizeof(int))
 			memcpy(&fds[count++], CMSG_DATA(item) + at, sizeof(int));
 	}
 	return count;
@@ -103,6 +107,9 @@ static bool is_good(const union ep_wire_packet *packet, size_t size)
 		return false;
 	if (head->kind == EP_WIRE_TABLE)
 		return true;
+	if (head->kind == EP_WIRE_HANDLES)
+		return size >= offsetof(struct ep_wire_handles, handle) &&
+		       packet->handles.count <= EP_WIRE_HANDLES_MAX && size == ep_wire_handles_size(packet->handles.count);
 	if (size != kinds[head->kind].size)
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(kinds[0].text) && kinds[head->kind].text[i].size; i++)
@@ -112,31 +119,50 @@ static bool is_good(const union ep_wire_packet *packet, size_t size)
 	return true;
 }
 
-int ep_wire_receive(int socket, union ep_wire_packet *out, int fds[static EP_WIRE_FDS_MAX],
-		    unsigned *fd_count, unsigned fds_allowed)
+/* 1, 0 or the error; with *fd_count descriptors, whatever it is. */
+static int receive(int socket, union ep_wire_packet *out, struct msghdr *message, int *fds, unsigned *fd_count,
+		   unsigned most)
 {
 	struct iovec part = { out, sizeof *out };
-	union control control;
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control.bytes,
-				  .msg_controllen = sizeof control.bytes };
-	unsigned count;
 	ssize_t n;
 
+	*fd_count = 0;
+	message->msg_iov = &part;
+	message->msg_iovlen = 1;
 	do
-		n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		n = recvmsg(socket, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	count = take_fds(&message, fds);
-	if (n == 0 && count == 0)
+	*fd_count = take_fds(message, fds, most);
+	if (n == 0 && *fd_count == 0)
 		return 0;
-	if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || count > fds_allowed ||
-	    !is_good(out, (size_t)n)) {
+	return message->msg_flags & (MSG_TRUNC | MSG_CTRUNC) || !is_good(out, (size_t)n) ? -EPROTO : 1;
+}
+
+int ep_wire_receive(int socket, union ep_wire_packet *out, int fds[static EP_WIRE_FDS_MAX],
+		    unsigned *fd_count, unsigned fds_allowed)
+{
+	union control control;
+	struct msghdr message = { .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
+	unsigned count;
+	int r = receive(socket, out, &message, fds, &count, EP_WIRE_FDS_MAX);
+
+	if (r == 1 && count > fds_allowed)
+		r = -EPROTO;
+	if (r < 0)
 		close_all(fds, count);
-		return -EPROTO;
-	}
-	*fd_count = count;
-	return 1;
+	else
+		*fd_count = count;
+	return r;
+}
+
+int ep_wire_receive_any(int socket, union ep_wire_packet *out, int fds[static EP_WIRE_FDS_ANY], unsigned *fd_count)
+{
+	union { char bytes[CMSG_SPACE(EP_WIRE_FDS_ANY * sizeof(int))]; struct cmsghdr align; } control;
+	struct msghdr message = { .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
+
+	return receive(socket, out, &message, fds, fd_count, EP_WIRE_FDS_ANY);
 }
 
 bool ep_wire_brings_fds(int socket)

@@ -17,6 +17,12 @@
  *   PONG -------------------->           <-------------------  PONG
  *          <------------------ REFUSED   ------------------->
  *
+ * and to a supervisor that came after the one with which they spoke (I10):
+ *
+ *   RESUME (channel) -------->           <-------------------  RESUME_APP (bell), TABLE..., HANDLES...,
+ *          <------------------ RESUMED   ------------------->           DRAINED..., READY
+ *            or FENCED
+ *
  * TABLE is the application's messages (message.h), which the supervisor hands on as it got them. */
 #ifndef EPOCHD_WIRE_H
 #define EPOCHD_WIRE_H
@@ -30,10 +36,11 @@
 #include "apilib/registry.h"
 
 enum {
-	EP_WIRE_VERSION = 1,
+	EP_WIRE_VERSION = 2,
 	EP_WIRE_PACKET_MAX = 32768,          /* bytes, a TABLE's; the others are their struct */
 	EP_WIRE_TABLE_MAX = 1 << 20,         /* bytes of all tables of one application */
 	EP_WIRE_FDS_MAX = 4,
+	EP_WIRE_HANDLES_MAX = 4000,          /* in one packet */
 	EP_WIRE_TEXT = 240,
 };
 
@@ -42,6 +49,7 @@ enum ep_wire_kind {
 	EP_WIRE_ATTACH, EP_WIRE_TABLE, EP_WIRE_READY, EP_WIRE_DRAINED, EP_WIRE_REFUSALS, EP_WIRE_BROKEN,
 	EP_WIRE_WAIT, EP_WIRE_OFFER, EP_WIRE_WELCOME, EP_WIRE_FENCED, EP_WIRE_REFUSED, EP_WIRE_PING,
 	EP_WIRE_ATTACHED, EP_WIRE_JOINED, EP_WIRE_GONE,
+	EP_WIRE_RESUME, EP_WIRE_RESUME_APP, EP_WIRE_HANDLES, EP_WIRE_RESUMED,
 	EP_WIRE_KINDS
 };
 
@@ -57,6 +65,18 @@ struct ep_wire_hello {
 	struct ep_wire_head head;
 	char app[EP_NAME_SIZE];
 	char name[EP_CLIENT_NAME_SIZE];   /* of the client, for people */
+	uint64_t nonce;                   /* the client's own, and the same whenever it asks: what it joined before, and
+					   * never heard of, is over */
+};
+
+/* What it was welcomed as by a supervisor before this one; also one whose epoch has ended, so that its channel is
+ * counted. Descriptor: the channel's memfd. */
+struct ep_wire_resume {
+	struct ep_wire_head head;
+	char app[EP_NAME_SIZE];
+	char name[EP_CLIENT_NAME_SIZE];
+	uint64_t nonce;
+	uint64_t handle;
 };
 
 struct ep_wire_join {
@@ -76,6 +96,9 @@ struct ep_wire_wait {
 	struct ep_wire_head head;
 	char text[EP_WIRE_TEXT];          /* its state and reason, for people */
 };
+
+/* Answers RESUME and RESUME_APP: all is as it was. */
+struct ep_wire_resumed { struct ep_wire_head head; };
 
 struct ep_wire_offer {
 	struct ep_wire_head head;
@@ -119,11 +142,33 @@ struct ep_wire_attach {
 	char token[40];                   /* EPOCHD_TOKEN of the incarnation; "" of an `external` one */
 };
 
+/* As ATTACH, of a process that a supervisor before this one had attached. Descriptor: its bell. */
+struct ep_wire_resume_app {
+	struct ep_wire_head head;
+	char app[EP_NAME_SIZE];
+	char token[40];
+	uint32_t epoch;
+	uint32_t reserved;
+};
+
+/* Of the clients that it serves; any number of packets between RESUME_APP and READY. */
+struct ep_wire_handles {
+	struct ep_wire_head head;
+	uint32_t count;
+	uint32_t reserved;
+	uint64_t handle[EP_WIRE_HANDLES_MAX];   /* the packet ends after `count` of them */
+};
+static inline size_t ep_wire_handles_size(uint32_t count)
+{
+	return offsetof(struct ep_wire_handles, handle) + count * sizeof(uint64_t);
+}
+
 /* Any number of them, in order, before READY: bytes follow the head. */
 struct ep_wire_table { struct ep_wire_head head; };
 struct ep_wire_ready { struct ep_wire_head head; };   /* serves from now on */
 
-/* Answers GONE: what its channel still held was handled, and this was taken back. */
+/* Answers GONE: what its channel still held was handled, and this was taken back. Said again to the next supervisor,
+ * until the slot is given to another client: by then it is counted. */
 struct ep_wire_drained {
 	struct ep_wire_head head;
 	uint64_t handle;
@@ -169,7 +214,7 @@ struct ep_wire_joined {
 };
 
 /* Nothing more comes from it but what its channel holds. May come again, as JOINED. */
-enum ep_gone { EP_GONE_GOODBYE = 1, EP_GONE_DEAD, EP_GONE_KICKED };
+enum ep_gone { EP_GONE_GOODBYE = 1, EP_GONE_DEAD, EP_GONE_KICKED, EP_GONE_FENCED /* never said */ };
 struct ep_wire_gone {
 	struct ep_wire_head head;
 	uint64_t handle;
@@ -197,9 +242,13 @@ union ep_wire_packet {
 	struct ep_wire_attached attached;
 	struct ep_wire_joined joined;
 	struct ep_wire_gone gone;
+	struct ep_wire_resume resume;
+	struct ep_wire_resume_app resume_app;
+	struct ep_wire_handles handles;
+	struct ep_wire_resumed resumed;
 	unsigned char bytes[EP_WIRE_PACKET_MAX];
 };
-static_assert(sizeof(union ep_wire_packet) == EP_WIRE_PACKET_MAX, "version 1");
+static_assert(sizeof(union ep_wire_packet) == EP_WIRE_PACKET_MAX, "version 2");
 
 /* One packet. head's version is filled in; kind and size are the caller's. The descriptors stay the
  * caller's. Never blocks, never raises SIGPIPE: -EAGAIN (the peer does not read), -EPIPE, -ECONNRESET,
@@ -214,6 +263,11 @@ int ep_wire_send(int socket, void *packet, const int *fds, unsigned fd_count);
  *   other     the socket's error */
 int ep_wire_receive(int socket, union ep_wire_packet *out, int fds[static EP_WIRE_FDS_MAX],
 		    unsigned *fd_count, unsigned fds_allowed);
+
+/* As ep_wire_receive(), but every descriptor that came is the caller's, whatever is returned: whoever may have sent
+ * anything must be closed with care. */
+enum { EP_WIRE_FDS_ANY = 253 };   /* more the kernel does not let pass: SCM_MAX_FD */
+int ep_wire_receive_any(int socket, union ep_wire_packet *out, int fds[static EP_WIRE_FDS_ANY], unsigned *fd_count);
 
 /* The next packet comes with descriptors. They stay in the socket: who takes them out must close them, and that can
  * wait for as long as their sender likes. */

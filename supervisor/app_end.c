@@ -271,7 +271,7 @@ void app_fill_reclaimed(const struct app *app, const struct clients_sum *sum)
 {
 	const struct store_incarnation row = {
 		.epoch = sum->epoch, .code = -1, .oom = -1,
-		.reclaimed = { true, sum->messages, sum->bytes, 0, sum->collected.buffers, sum->collected.bytes },
+		.reclaimed = { true, sum->messages, sum->bytes, sum->lost, sum->collected.buffers, sum->collected.bytes },
 	};
 
 	if (store_app_incarnation(app->stored, &row) < 0)
@@ -290,11 +290,6 @@ void app_lost(struct app *app, struct ep_end end)
 	/* Step 2, I3: before anything else of a restart. */
 	app_fence(app, EP_DOWN, end);
 	FAULT(fence_closed);
-	if (app->adopted) {   /* nobody holds the channels of those who joined it before us */
-		struct clients_place place = service_place(app);
-
-		clients_recover(&place, 0);
-	}
 	entry = ledger_incarnation_find(app->ledger, app->epoch);
 	if (entry)
 		ledger_incarnation_end(entry, end, app->ended_at);

@@ -13,6 +13,7 @@
 
 #include "apilib/registry.h"
 #include "store/store.h"
+#include "supervisor/awaited.h"
 #include "supervisor/cgroups.h"
 #include "supervisor/clock.h"
 #include "supervisor/configuration.h"
@@ -367,7 +368,7 @@ static void recover_from_words(struct app *app, const struct found_at_start *at_
 		remember_end(app, row.epoch, end_of_row(&row), row.ended_at);
 	take_incarnations(app);
 	app->found = what_was_found(app, fence);
-	clients_recover(&place, app->found == FOUND_ALIVE ? app->epoch : 0);
+	clients_recover(&place);
 	if (app->epoch < state->used) {   /* no registry of ours is behind its store */
 		app->epoch = state->used;
 		app_fence(app, EP_DOWN, app->end);
@@ -549,6 +550,7 @@ void app_resume(struct app *app)
 {
 	if (app->epochd->run_mode)
 		start_for_run(app);
+	awaited_load(app, app->found == FOUND_ALIVE ? app->epoch : 0);
 	switch (app->found) {
 	case FOUND_NOTHING:
 		app_try_start(app);

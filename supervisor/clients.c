@@ -1,70 +1,30 @@
 #include <config.h>
 
-#include "supervisor/clients.h"
+#include "supervisor/clients_private.h"
 
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "apilib/barrier.h"
-#include "apilib/handle.h"
+#include "apilib/wire.h"
 #include "supervisor/clock.h"
 #include "supervisor/fault.h"
-#include "supervisor/identity.h"
 #include "supervisor/ledger.h"
 #include "supervisor/overdue.h"
 
-enum { SLICE = 64, TOLD_SLICE = 512, GROW_SLOTS = 32, EPOCHS = 8 };
+enum { SLICE = 64, TOLD_SLICE = 512, GROW_SLOTS = 32 };
 
-/* Free indices in the order in which they became so; a circle. */
-struct queue {
-	uint32_t *index;
-	uint32_t first, count, room;   /* room: a power of two */
-};
-
-struct clients {
-	struct clients_place place;
-	uint32_t epoch;
-	uint32_t fresh;              /* indices from here on were never used */
-	struct queue freed, rested;  /* rested: their generations are used up, until the next epoch */
-	uint32_t *generation;        /* of each index: the last one given in this epoch */
-	struct client **by_index;
-	uint32_t room;
-	/* Heads of circles: there, or drained by the application; whose end it is to be told of; of an epoch that
-	 * has ended, to be told of that, then to be reclaimed. */
-	struct client present, leaving, ended, told;
-	uint32_t ended_epoch;        /* those up to it are no more connected */
-	bool fence_moved;            /* and no ep_barrier() since */
-	uint32_t connected;
-	uint64_t refused[6];         /* as the application last said */
-	struct clients_sum sum[EPOCHS];   /* of the last epochs, each at its number modulo that */
-};
-
-/* ---- lists ---- */
-
-static void list_init(struct client *head)
+static bool is_empty(const struct client *head)
 {
-	head->next = head->before = head;
+	return head->next == head;
 }
 
-static void list_add(struct client *head, struct client *client)
-{
-	client->next = head;
-	client->before = head->before;
-	head->before->next = client;
-	head->before = client;
-}
-
-static void list_remove(struct client *client)
-{
-	client->next->before = client->before;
-	client->before->next = client->next;
-}
+/* ---- free indices ---- */
 
 static int queue_put(struct queue *queue, uint32_t index)
 {
@@ -94,17 +54,7 @@ static uint32_t queue_take(struct queue *queue)
 
 /* ---- slots ---- */
 
-static struct ep_slot *slot_at(struct ep_page *registry, uint32_t index)
-{
-	return (struct ep_slot *)((char *)registry + EP_SLOTS_AT) + index;
-}
-
-static struct ep_slot *slot_of(const struct clients *clients, const struct client *client)
-{
-	return slot_at(clients->place.registry, ep_handle_index(client->handle));
-}
-
-static int make_room(struct clients *clients, uint32_t index)
+int clients_make_room(struct clients *clients, uint32_t index)
 {
 	uint32_t room = clients->room ? clients->room : 64;
 	uint32_t *generation;
@@ -145,7 +95,7 @@ static int find_index(struct clients *clients, uint32_t *out)
 	r = ep_registry_back_slots(place->registry, place->directory, place->name,
 				   backed < slots ? backed : slots);
 	if (r == 0)
-		r = make_room(clients, clients->fresh);
+		r = clients_make_room(clients, clients->fresh);
 	*out = clients->fresh;
 	return r;
 }
@@ -158,12 +108,10 @@ static void use_index(struct clients *clients)
 		clients->fresh++;
 }
 
-static void free_index(struct clients *clients, uint32_t index)
+int clients_free_index(struct clients *clients, uint32_t index)
 {
 	clients->by_index[index] = NULL;
-	/* Without memory it is lost until the next epoch's supervisor: not given out twice, at least. */
-	(void)queue_put(clients->generation[index] < EP_GENERATION_MAX ? &clients->freed : &clients->rested,
-			index);
+	return queue_put(clients->generation[index] < EP_GENERATION_MAX ? &clients->freed : &clients->rested, index);
 }
 
 /* ---- counting ---- */
@@ -172,12 +120,11 @@ static const enum ep_total_id redone[LEDGER_REDO_TOTALS] = {
 	EP_TOTAL_RECLAIMED_MESSAGES, EP_TOTAL_RECLAIMED_BYTES, EP_TOTAL_RECLAIMED_CHANNELS_LOST,
 	EP_TOTAL_ABANDONED_BUFFERS, EP_TOTAL_ABANDONED_BYTES, EP_TOTAL_HELD_BUFFERS, EP_TOTAL_HELD_BYTES,
 	EP_TOTAL_OVERDUE_BUFFERS, EP_TOTAL_OVERDUE_BYTES, EP_TOTAL_CLIENTS_REGISTERED, EP_TOTAL_CLIENTS_REAPED,
+	EP_TOTAL_CLIENTS_CONFUSED,
 };
-enum { ADD_MESSAGES, ADD_BYTES, ADD_LOST, ADD_ABANDONED, ADD_ABANDONED_BYTES, ADD_HELD, ADD_HELD_BYTES, ADD_OVERDUE,
-       ADD_OVERDUE_BYTES, ADD_REGISTERED, ADD_REAPED };
 
-/* The totals, and whether more is owed: doing it again is harmless. */
-static void redo(const struct clients_place *place, uint64_t handle)
+/* The totals, and whether more is owed. */
+void clients_redo(const struct clients_place *place, uint64_t handle)
 {
 	struct ep_slot *slot = slot_at(place->registry, ep_handle_index(handle));
 
@@ -186,17 +133,17 @@ static void redo(const struct clients_place *place, uint64_t handle)
 		atomic_store_explicit(&place->registry->total[redone[i]], place->count->total[i],
 				      memory_order_relaxed);
 	FAULT(client_counted);
-	if (place->count->owes)
+	if (place->count->owes == LEDGER_OWES_REST)
 		atomic_store_explicit(&slot->owed, handle, memory_order_relaxed);
-	else if (atomic_load_explicit(&slot->owed, memory_order_relaxed) == handle)
+	else if (place->count->owes == LEDGER_SLOT_CLEARED ||
+		 atomic_load_explicit(&slot->owed, memory_order_relaxed) == handle)
 		atomic_store_explicit(&slot->owed, 0, memory_order_relaxed);
 	/* Release: not before what it stands for. */
 	atomic_store_explicit(&place->count->handle, 0, memory_order_release);
 }
 
-/* I8: what is to be added is written down whole before any of it is done. */
-static void add(const struct clients_place *place, uint64_t handle,
-		const uint64_t more[static LEDGER_REDO_TOTALS], bool owes)
+void clients_count(const struct clients_place *place, uint64_t handle,
+		   const uint64_t more[static LEDGER_REDO_TOTALS], enum ledger_owes owes)
 {
 	for (int i = 0; i < LEDGER_REDO_TOTALS; i++)
 		place->count->total[i] =
@@ -207,7 +154,7 @@ static void add(const struct clients_place *place, uint64_t handle,
 	/* Release: whoever finds it after a kill finds the totals written. */
 	atomic_store_explicit(&place->count->handle, handle, memory_order_release);
 	FAULT(client_redo_written);
-	redo(place, handle);
+	clients_redo(place, handle);
 }
 
 /* NULL: that was long ago, and the totals have it. */
@@ -216,72 +163,44 @@ static struct clients_sum *sum_of(struct clients *clients, const struct client *
 	uint32_t epoch = ep_handle_epoch(client->handle);
 	struct clients_sum *sum = &clients->sum[epoch % EPOCHS];
 
-	return sum->epoch == epoch ? sum : NULL;
+	if (sum->epoch != epoch)
+		return NULL;
+	clients->sum_is_news[epoch % EPOCHS] = true;
+	return sum;
 }
 
 bool clients_take_sum(struct clients *clients, struct clients_sum *out)
 {
 	for (int i = 0; i < EPOCHS; i++) {
-		struct clients_sum *sum = &clients->sum[i];
-
-		if (!sum->epoch || sum->epoch > clients->ended_epoch)
+		if (!clients->sum_is_news[i] || clients->sum[i].epoch > clients->ended_epoch)
 			continue;
-		*out = *sum;
-		*sum = (struct clients_sum){ 0 };
+		clients->sum_is_news[i] = false;
+		*out = clients->sum[i];
 		return true;
 	}
 	return false;
 }
 
 static void add_counts(struct clients *clients, const struct client *client,
-		       const struct ep_reclaimed *counts)
+		       const struct ep_reclaimed *counts, bool lost)
 {
 	const struct ep_collected *abandoned = &counts->abandoned, *held = &counts->held;
 	const uint64_t more[LEDGER_REDO_TOTALS] = {
 		[ADD_MESSAGES] = counts->messages, [ADD_BYTES] = counts->bytes,
 		[ADD_ABANDONED] = abandoned->buffers, [ADD_ABANDONED_BYTES] = abandoned->bytes,
 		[ADD_HELD] = held->buffers, [ADD_HELD_BYTES] = held->bytes,
-		[ADD_REAPED] = client->reaped,
+		[ADD_LOST] = lost, [ADD_REAPED] = client->why == EP_GONE_DEAD,
 	};
 	struct clients_sum *sum = sum_of(clients, client);
 
-	add(&clients->place, client->handle, more, false);
+	clients_count(&clients->place, client->handle, more, LEDGER_OWES_NOTHING);
 	if (!sum)
 		return;
+	sum->lost += lost;
 	sum->messages += counts->messages;
 	sum->bytes += counts->bytes;
 	sum->collected.buffers += abandoned->buffers + held->buffers;
 	sum->collected.bytes += abandoned->bytes + held->bytes;
-}
-
-static void recover_slot(const struct clients_place *place, uint32_t index, uint32_t lives)
-{
-	static const uint64_t lost[LEDGER_REDO_TOTALS] = { [ADD_LOST] = 1 };
-	struct ep_slot *slot = slot_at(place->registry, index);
-	uint64_t handle = atomic_load_explicit(&slot->handle, memory_order_relaxed);
-	uint64_t owed = atomic_load_explicit(&slot->owed, memory_order_relaxed);
-
-	if (lives && (ep_handle_epoch(handle) == lives || ep_handle_epoch(owed) == lives))
-		return;
-	/* Relaxed: the fence has moved, and refuses whatever stands there. */
-	atomic_store_explicit(&slot->handle, 0, memory_order_relaxed);
-	if (owed && ep_handle_index(owed) == index)
-		add(place, owed, lost, false);
-	else if (owed || handle)
-		atomic_store_explicit(&slot->owed, 0, memory_order_relaxed);
-}
-
-void clients_recover(const struct clients_place *place, uint32_t lives)
-{
-	uint64_t handle = atomic_load_explicit(&place->count->handle, memory_order_acquire);
-	uint32_t backed = atomic_load_explicit(&place->registry->slots_backed, memory_order_relaxed);
-
-	if (backed > place->registry->slot_count)
-		backed = 0;
-	if (handle && place->count->app == place->record && ep_handle_index(handle) < backed)
-		redo(place, handle);
-	for (uint32_t i = 0; i < backed; i++)
-		recover_slot(place, i, lives);
 }
 
 /* ---- all of them ---- */
@@ -289,7 +208,6 @@ void clients_recover(const struct clients_place *place, uint32_t lives)
 int clients_new(struct clients **out, const struct clients_place *place)
 {
 	struct clients *clients = calloc(1, sizeof *clients);
-	uint32_t backed;
 
 	if (!clients)
 		return -ENOMEM;
@@ -298,12 +216,7 @@ int clients_new(struct clients **out, const struct clients_place *place)
 	list_init(&clients->leaving);
 	list_init(&clients->ended);
 	list_init(&clients->told);
-	/* Slots of an epoch that another supervisor served: theirs until it ends. */
-	backed = atomic_load_explicit(&place->registry->slots_backed, memory_order_relaxed);
-	for (uint32_t i = 0; i < backed && i < place->registry->slot_count; i++)
-		if (atomic_load_explicit(&slot_at(place->registry, i)->handle, memory_order_relaxed) ||
-		    atomic_load_explicit(&slot_at(place->registry, i)->owed, memory_order_relaxed))
-			clients->fresh = i + 1;
+	list_init(&clients->late);
 	*out = clients;
 	return 0;
 }
@@ -321,6 +234,7 @@ void clients_free(struct clients *clients)
 	clients_end_all(clients);
 	while (clients_go_on(clients, ignore, NULL))
 		;
+	clients_lose_late(clients);
 	free(clients->freed.index);
 	free(clients->rested.index);
 	free(clients->generation);
@@ -334,6 +248,7 @@ void clients_begin(struct clients *clients, uint32_t epoch)
 		return;
 	clients->epoch = epoch;
 	clients->sum[epoch % EPOCHS] = (struct clients_sum){ .epoch = epoch };
+	clients->sum_is_news[epoch % EPOCHS] = true;
 	memset(clients->refused, 0, sizeof clients->refused);
 	for (uint32_t i = 0; i < clients->room; i++)
 		clients->generation[i] = 0;
@@ -351,9 +266,29 @@ void clients_each(const struct clients *clients, client_fn *fn, void *user)
 
 	for (; client != &clients->present; client = next) {
 		next = client->next;
-		if (client->session)
+		if (client->there)
 			fn(client, user);
 	}
+}
+
+static void each_in(const struct client *head, client_fn *fn, void *user)
+{
+	struct client *client = head->next, *next;
+
+	for (; client != head; client = next) {
+		next = client->next;
+		fn(client, user);
+	}
+}
+
+void clients_each_owed(const struct clients *clients, client_fn *fn, void *user)
+{
+	each_in(&clients->present, fn, user);
+}
+
+void clients_each_late(const struct clients *clients, client_fn *fn, void *user)
+{
+	each_in(&clients->late, fn, user);
 }
 
 /* ---- one of them ---- */
@@ -364,26 +299,22 @@ static uint32_t count_of_user(const struct clients *clients, uid_t uid)
 	uint32_t count = 0;
 
 	for (; client != &clients->present; client = client->next)
-		count += client->uid == uid && client->session;
+		count += client->uid == uid && client->there;
 	return count;
 }
 
 static void fill_slot(struct ep_slot *slot, const struct client_options *options, ino_t inode)
 {
-	struct process_stat stat = { 0 };
-
-	if (process_stat(&stat, options->pid) < 0)
-		stat.start_ticks = 0;
-	slot->start_time = stat.start_ticks;
+	slot->start_time = options->who.start_ticks;
 	slot->registered_at = (uint64_t)clock_real();
 	/* Relaxed, all: `handle` is written after them. */
 	atomic_store_explicit(&slot->heard_at, (uint64_t)clock_now(), memory_order_relaxed);
-	slot->pid = options->pid;
+	slot->pid = options->who.pid;
 	slot->uid = options->uid;
 	atomic_store_explicit(&slot->unanswered, 0, memory_order_relaxed);
-	atomic_store_explicit(&slot->notices, 0, memory_order_relaxed);
-	slot->pidfd_inode = 0;
-	slot->session = options->session;
+	atomic_store_explicit(&slot->gone, 0, memory_order_relaxed);
+	slot->pidfd_inode = options->who.pidfd_inode;
+	slot->nonce = options->nonce;
 	slot->channel_inode = inode;
 	snprintf(slot->name, sizeof slot->name, "%s", options->name);
 	FAULT(client_slot_filled);
@@ -431,6 +362,8 @@ static int add_client(struct clients *clients, struct client *client, const stru
 	client->uid = options->uid;
 	clients->by_index[index] = client;
 	list_add(&clients->present, client);
+	/* Relaxed: before its handle is known to anybody. */
+	atomic_store_explicit(&slot_at(clients->place.registry, index)->last, client->handle, memory_order_relaxed);
 	fill_slot(slot_at(clients->place.registry, index), options, inode);
 	return 0;
 }
@@ -458,8 +391,11 @@ int clients_add(struct client **out, struct clients *clients, const struct clien
 
 static void free_client(struct clients *clients, struct client *client)
 {
+	if (clients->place.forget)
+		clients->place.forget(client, clients->place.user);
 	list_remove(client);
-	free_index(clients, ep_handle_index(client->handle));
+	/* Without memory it is lost until the next epoch's supervisor: not given out twice, at least. */
+	(void)clients_free_index(clients, ep_handle_index(client->handle));
 	ep_channel_unmap(&client->channel);
 	overdue_free(client->overdue);
 	free(client);
@@ -474,9 +410,10 @@ void clients_publish(struct clients *clients, struct client *client)
 {
 	static const uint64_t registered[LEDGER_REDO_TOTALS] = { [ADD_REGISTERED] = 1 };
 
-	add(&clients->place, client->handle, registered, true);
+	clients_count(&clients->place, client->handle, registered, LEDGER_OWES_REST);
 	/* I3. Release, with the acquire in ep_handle_check(): the slot is its client's. */
 	atomic_store_explicit(&slot_of(clients, client)->handle, client->handle, memory_order_release);
+	client->there = true;
 	clients->connected++;
 	FAULT(client_published);
 }
@@ -494,14 +431,18 @@ bool clients_has_ended(const struct clients *clients, const struct client *clien
 	return ep_handle_epoch(client->handle) <= clients->ended_epoch;
 }
 
-void clients_end(struct clients *clients, struct client *client, bool reaped)
+void clients_end(struct clients *clients, struct client *client, uint32_t why)
 {
-	if (!client->session)
+	if (!client->there)
 		return;
+	client->why = why;
+	/* Relaxed: a supervisor after us reads it, if that comes to be. */
+	atomic_store_explicit(&slot_of(clients, client)->gone, why, memory_order_relaxed);
 	/* I3. Release: who sees it free sees nothing of the next one. */
 	atomic_store_explicit(&slot_of(clients, client)->handle, 0, memory_order_release);
+	FAULT(client_ended);
+	client->there = false;
 	client->session = NULL;
-	client->reaped = reaped;
 	if (!clients_has_ended(clients, client))
 		clients->connected--;
 }
@@ -550,9 +491,11 @@ static struct ep_reclaimed bounded(const struct ep_geometry *geometry, const str
 
 void clients_drained(struct clients *clients, struct client *client, const struct ep_reclaimed *counts)
 {
-	struct ep_reclaimed checked = bounded(&client->channel.geometry, counts);
+	/* What nobody has brought is not known to be smaller than the largest. */
+	const struct ep_geometry *geometry = client->channel.base ? &client->channel.geometry : &clients->place.largest;
+	struct ep_reclaimed checked = bounded(geometry, counts);
 
-	add_counts(clients, client, &checked);
+	add_counts(clients, client, &checked, false);
 	free_client(clients, client);
 }
 
@@ -566,8 +509,27 @@ void clients_reclaim(struct clients *clients, struct client *client)
 	ep_channel_reclaim(&client->channel, EP_TO_APPLICATION, &counts);
 	ep_channel_reclaim(&client->channel, EP_TO_CLIENT, &counts);
 	FAULT(client_reclaimed);
-	add_counts(clients, client, &counts);
+	add_counts(clients, client, &counts, false);
 	free_client(clients, client);
+}
+
+void clients_lose(struct clients *clients, struct client *client)
+{
+	const struct ep_reclaimed unknown = { 0 };
+
+	add_counts(clients, client, &unknown, true);
+	free_client(clients, client);
+}
+
+void clients_lose_late(struct clients *clients)
+{
+	while (!is_empty(&clients->late))
+		clients_lose(clients, clients->late.next);
+}
+
+bool clients_have_late(const struct clients *clients)
+{
+	return !is_empty(&clients->late);
 }
 
 void clients_collected(struct clients *clients, const struct client *client, uint64_t buffers, uint32_t size)
@@ -575,7 +537,7 @@ void clients_collected(struct clients *clients, const struct client *client, uin
 	const uint64_t more[LEDGER_REDO_TOTALS] = { [ADD_OVERDUE] = buffers, [ADD_OVERDUE_BYTES] = buffers * size };
 	struct clients_sum *sum = sum_of(clients, client);
 
-	add(&clients->place, client->handle, more, true);
+	clients_count(&clients->place, client->handle, more, LEDGER_OWES_REST);
 	if (!sum)
 		return;
 	sum->collected.buffers += buffers;
@@ -599,14 +561,10 @@ void clients_end_all(struct clients *clients)
 {
 	splice(&clients->ended, &clients->present);
 	splice(&clients->ended, &clients->leaving);
-	clients->ended_epoch = clients->epoch;
+	if (clients->epoch > clients->ended_epoch)
+		clients->ended_epoch = clients->epoch;
 	clients->fence_moved = true;
 	clients->connected = 0;
-}
-
-static bool is_empty(const struct client *head)
-{
-	return head->next == head;
 }
 
 bool clients_go_on(struct clients *clients, client_fn *fn, void *user)
@@ -618,14 +576,20 @@ bool clients_go_on(struct clients *clients, client_fn *fn, void *user)
 
 		if (client->session)
 			fn(client, user);
-		clients_end(clients, client, client->reaped);
+		clients_end(clients, client, EP_GONE_FENCED);
 		list_remove(client);
 		list_add(&clients->told, client);
 	}
 	if (!is_empty(&clients->ended))
 		return true;
-	for (i = 0; i < SLICE && !is_empty(&clients->told); i++)
-		clients_reclaim(clients, clients->told.next);
+	for (i = 0; i < SLICE && !is_empty(&clients->told); i++) {
+		struct client *client = clients->told.next;
+
+		if (client->channel.base)
+			clients_reclaim(clients, client);
+		else
+			clients_is_late(clients, client);
+	}
 	return !is_empty(&clients->told);
 }
 

@@ -10,9 +10,13 @@
 
 #include "apilib/channel.h"
 #include "apilib/registry.h"
+#include "supervisor/identity.h"
 
 struct ledger_count;
 struct overdue;
+
+struct client;
+typedef void client_fn(struct client *client, void *user);
 
 /* Whose slots. */
 struct clients_place {
@@ -21,16 +25,24 @@ struct clients_place {
 	uint32_t record;      /* of the application in the ledger */
 	int directory;        /* of the registry */
 	const char *name;     /* of the application */
+	struct ep_geometry largest;   /* of a channel */
+	client_fn *forget;    /* told of each that is about to be freed */
+	void *user;
 };
 
 struct client {
 	struct client *next, *before;   /* in the list that it is in */
-	void *session;                  /* NULL: gone */
-	struct ep_channel channel;      /* mapped; geometry as we made it: peers can write to the header (I6) */
+	void *session;                  /* NULL: gone; or there, since before this supervisor, and not back yet */
+	/* Mapped; geometry as we made it: peers can write to the header (I6). `base` NULL: a supervisor before us made
+	 * it, and nobody has brought it yet. */
+	struct ep_channel channel;
 	uint64_t handle;
 	uid_t uid;
-	bool reaped;                    /* it died, and did not say goodbye */
-	uint32_t why;                   /* enum ep_gone */
+	bool there;                     /* its handle is good */
+	bool late;                      /* its epoch has ended, and its channel is awaited */
+	bool listed;                    /* by the application that came back */
+	uint32_t why;                   /* enum ep_gone; 0: it is there */
+	void *watch;                    /* of its process, while it has no session: awaited.c; NULL */
 	struct overdue *overdue;        /* what it or the application holds; NULL until somebody asks */
 };
 
@@ -40,9 +52,28 @@ int clients_new(struct clients **out, const struct clients_place *place);
 /* What is left is counted first; takes as long as that takes. NULL is fine. */
 void clients_free(struct clients *clients);
 
-/* What the supervisor before us did not finish: each slot in use is cleared, and its channel counted as lost, since
- * nobody holds it. But for those of the epoch that lives; 0: none does. */
-void clients_recover(const struct clients_place *place, uint32_t lives);
+/* ---- of a supervisor before us ---- */
+
+/* What it was amid counting. */
+void clients_recover(const struct clients_place *place);
+/* Does any slot say anything? */
+bool clients_are_recorded(const struct ep_page *registry);
+/* Into a new *clients: those whom the slots name. Of the epoch that lives (0: none does) they are there, or gone and owed;
+ * of another they are late. epoch: the newest one. How many slots contradicted themselves: counted, and free; or
+ * -ENOMEM. */
+int clients_load(struct clients *clients, uint32_t epoch, uint32_t lives);
+struct identity clients_identity(const struct clients *clients, const struct client *client);
+/* One of them who is there and has not come back, whose HELLO said that nonce; NULL. Its client never heard that it joined. */
+struct client *clients_with_nonce(const struct clients *clients, uint64_t nonce, uint64_t but);
+/* Its channel. The memfd stays the caller's. -EBADMSG: it is none, or another one: *why tells (static). */
+int clients_bring(struct clients *clients, struct client *client, int memfd, const char **why);
+/* Its epoch has ended, and nobody has brought its channel. */
+void clients_is_late(struct clients *clients, struct client *client);
+bool clients_have_late(const struct clients *clients);
+void clients_lose(struct clients *clients, struct client *client);   /* nobody will: counted as lost. Frees it */
+void clients_lose_late(struct clients *clients);
+
+/* ---- of this one ---- */
 
 /* A new epoch begins to serve: handles are of that one. Those of another were ended before. */
 void clients_begin(struct clients *clients, uint32_t epoch);
@@ -53,9 +84,9 @@ uint32_t clients_epoch(const struct clients *clients);
  *   -EUSERS   as many as may, or as many of that user    -ENOSPC, -ENOMEM, -EMFILE */
 struct client_options {
 	const char *name;
-	pid_t pid;
+	struct identity who;
 	uid_t uid;
-	uint64_t session;
+	uint64_t nonce;
 	struct ep_geometry geometry;
 	uint32_t max, max_per_user;
 };
@@ -67,7 +98,7 @@ void clients_publish(struct clients *clients, struct client *client);
 struct client *clients_find(const struct clients *clients, uint64_t handle);   /* or NULL */
 
 /* Its session is at an end: its handle is good no more. The channel is still owed. */
-void clients_end(struct clients *clients, struct client *client, bool reaped);
+void clients_end(struct clients *clients, struct client *client, uint32_t why);   /* enum ep_gone */
 bool clients_has_ended(const struct clients *clients, const struct client *client);   /* with its epoch */
 /* What the application says was left. Bounded by what the channel can hold; frees it. */
 void clients_drained(struct clients *clients, struct client *client, const struct ep_reclaimed *counts);
@@ -84,22 +115,25 @@ void clients_left(struct clients *clients, struct client *client);   /* it was t
 /* The epoch has ended, after the fence moved: all are to be reclaimed. Costs nothing at once; then some are done
  * with each clients_go_on(), which returns false when nothing is left. fn is told first of all those that have a
  * session, whose they are no more. */
-typedef void client_fn(struct client *client, void *user);
 void clients_end_all(struct clients *clients);
 bool clients_go_on(struct clients *clients, client_fn *fn, void *user);
 
 /* What was counted of an epoch's channels, by whomever. */
 struct clients_sum {
 	uint32_t epoch;
-	uint64_t messages, bytes;
+	uint64_t messages, bytes, lost;
 	struct ep_collected collected;   /* whatever the cause */
 };
 
-/* Of an epoch that has ended, when clients_go_on() has nothing left; each is given once, the last eight are kept. */
+/* Of an epoch that has ended, when clients_go_on() has nothing left; given whenever it has grown, the last eight are
+ * kept. */
 bool clients_take_sum(struct clients *clients, struct clients_sum *out);
 
 uint32_t clients_connected(const struct clients *clients);
-void clients_each(const struct clients *clients, client_fn *fn, void *user);   /* with a session */
+void clients_each(const struct clients *clients, client_fn *fn, void *user);   /* who is there */
+/* Who is there, or gone and owed, in the epoch that serves. */
+void clients_each_owed(const struct clients *clients, client_fn *fn, void *user);
+void clients_each_late(const struct clients *clients, client_fn *fn, void *user);
 
 /* Handles refused by the application, odometers of its epoch: totals grow by what is new. */
 void clients_refused(struct clients *clients, const uint64_t count[static 6]);

@@ -99,7 +99,7 @@ static void *run(void *user)
 	while ((item = await_item(closer))) {
 		while (take_one(item->fd))
 			;
-		close(item->fd);
+		close_one(item->fd);
 		free(item);
 	}
 	free_closer(closer);
@@ -182,4 +182,10 @@ void closer_close(struct closer *closer, int fd)
 	if (recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) > 0 && hand_over(closer, fd))
 		return;
 	close(fd);
+}
+
+void closer_drop(struct closer *closer, int fd)
+{
+	if (!hand_over(closer, fd))
+		close(fd);
 }

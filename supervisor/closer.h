@@ -12,4 +12,6 @@ void closer_free(struct closer *closer);
 
 /* Ends a connection: who is at its other end reads what it was sent, then its end. The fd is taken over. */
 void closer_close(struct closer *closer, int fd);
+/* Closes whatever a stranger sent. The fd is taken over. */
+void closer_drop(struct closer *closer, int fd);
 #endif

@@ -54,6 +54,7 @@ static void free_app(struct app_config *app)
 	free(app->limits);
 	free_list(app->health.command);
 	free_list(app->after);
+	free_list(app->shm);
 	free(app->group_of);
 	free(app->output.file);
 	free_principals(app->clients.allow, app->clients.allow_count);
@@ -177,6 +178,7 @@ static struct app_config *app_new(struct load *load, const char *name)
 		.clients = { .max = 4096, .max_per_user = 256 },
 		.channel = ep_geometry_default,
 		.gc_timeout = 10 * S,
+		.keepalive = { .interval = 10 * S, .misses = 3, .reap_lazy = -1 },
 		.stop_signal = SIGTERM,
 		.stop_timeout = 10 * S,
 		.health = { .interval = 10 * S, .timeout = 5 * S, .failures = 3 },

@@ -89,6 +89,12 @@ struct app_config {
 	struct ep_geometry channel;             /* what a client is offered; checked */
 	int64_t gc_timeout;                     /* a buffer held for longer is overdue; 0: never */
 	enum gc gc;                             /* what becomes of it then */
+	struct {
+		int64_t interval;               /* a client quiet for that long is pinged; 0: never */
+		unsigned misses;                /* pings unanswered, then it is lazy, or dead */
+		int64_t reap_lazy;              /* it is reaped after being lazy for that long; -1: never */
+	} keepalive;
+	char **shm;                             /* "/NAME" in /dev/shm, with * ? []: its own stale files; NULL */
 
 	const char *origin;                     /* the file it stands in, owned by the config */
 	int line;

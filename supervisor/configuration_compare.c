@@ -113,6 +113,10 @@ static bool same_policy(const struct app_config *a, const struct app_config *b)
 	       same_clients(a, b) &&
 	       same_channel(&a->channel, &b->channel) &&
 	       a->gc_timeout == b->gc_timeout && a->gc == b->gc &&
+	       a->keepalive.interval == b->keepalive.interval &&
+	       a->keepalive.misses == b->keepalive.misses &&
+	       a->keepalive.reap_lazy == b->keepalive.reap_lazy &&
+	       same_list(a->shm, b->shm) &&
 	       same_list(a->after, b->after) &&
 	       same_text(a->group_of, b->group_of) &&
 	       a->output.max_size == b->output.max_size &&

@@ -2,6 +2,7 @@
 
 #include "supervisor/configuration_load.h"
 #include "apilib/handle.h"
+#include "supervisor/shm.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -382,6 +383,30 @@ static const char *store_group_of(struct load *load, const struct key *key, cons
 	return keep(load, value, field);
 }
 
+static const char *store_reap_lazy(struct load *load, const struct key *key, const char *value, void *field)
+{
+	int64_t *ns = field;
+
+	(void)load;
+	(void)key;
+	if (strcmp(value, "never") == 0) {
+		*ns = -1;
+		return NULL;
+	}
+	return config_parse_time(value, ns) < 0 ? "never, or a time such as 10m" : NULL;
+}
+
+static const char *store_shm(struct load *load, const struct key *key, const char *value, void *field)
+{
+	const char *wrong = shm_pattern_is_wrong(value);
+
+	(void)key;
+	if (wrong)
+		return wrong;
+	load_append(load, field, value);
+	return NULL;
+}
+
 static int parse_limit(const char *value, rlim_t *out)
 {
 	uint64_t number;
@@ -490,6 +515,7 @@ static const struct key application_keys[] = {
 	{ "group-of",          store_group_of, APP(group_of) },
 	{ "gc-timeout",        store_time,     APP(gc_timeout) },
 	{ "gc",                store_gc,       APP(gc) },
+	{ "shm",               store_shm,      APP(shm), true },
 };
 static const struct key backoff_keys[] = {
 	{ "initial",     store_time,   APP(backoff.initial) },
@@ -523,6 +549,11 @@ static const struct key channel_keys[] = {
 	{ "ring",    store_ring,    APP(channel.ring) },
 	{ "buffers", store_buffers, APP(channel), true },
 };
+static const struct key keepalive_keys[] = {
+	{ "interval",  store_time,        APP(keepalive.interval) },
+	{ "misses",    store_count_not_0, APP(keepalive.misses) },
+	{ "reap-lazy", store_reap_lazy,   APP(keepalive.reap_lazy) },
+};
 #define LIMIT(name, which) { name, store_limit, 0, false, RLIMIT_##which }
 static const struct key limits_keys[] = {
 	LIMIT("as", AS), LIMIT("core", CORE), LIMIT("cpu", CPU), LIMIT("data", DATA),
@@ -548,12 +579,8 @@ const struct section config_sections[SCOPES] = {
 	[IN_OUTPUT] =       { "output",       false, IN_APPLICATION, KEYS(output_keys) },
 	[IN_CLIENTS] =      { "clients",      false, IN_APPLICATION, KEYS(clients_keys) },
 	[IN_CHANNEL] =      { "channel",      false, IN_APPLICATION, KEYS(channel_keys) },
+	[IN_KEEPALIVE] =    { "keepalive",    false, IN_APPLICATION, KEYS(keepalive_keys) },
 	[IN_LIMITS] =       { "limits",       false, IN_APPLICATION, KEYS(limits_keys) },
-};
-
-/* Words of the application that are promised, and not yet kept. */
-static const char *const later[] = {
-	"shm", "keepalive",
 };
 
 bool scope_is_global(enum scope scope)
@@ -646,10 +673,6 @@ const char *key_unknown(enum scope scope, const char *name, char *text, size_t s
 	const char *meant = nearest(scope, name);
 	enum scope home = home_of(name);
 
-	if (scope == IN_APPLICATION)
-		for (size_t i = 0; i < ARRAY_SIZE(later); i++)
-			if (strcmp(name, later[i]) == 0)
-				return "not in this version";
 	if (home == IN_ROOT)
 		snprintf(text, size, "unknown here; it stands outside of all sections");
 	else if (home != SCOPES)

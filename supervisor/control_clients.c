@@ -53,6 +53,8 @@ static uint64_t shown(const _Atomic uint64_t *word)
 
 static json_int_t sent(const struct client *client, enum ep_direction direction)
 {
+	if (!client->channel.base)   /* of a supervisor before us, and not brought yet */
+		return 0;
 	return (json_int_t)(shown(&ep_channel_lane(&client->channel, direction).head->sent) & INT64_MAX);
 }
 
@@ -130,7 +132,7 @@ static void add_rings(struct client *client, void *user)
 	struct listing *listing = user;
 	const struct ep_slot *slot = &ep_registry_slots(listing->app->registry)[ep_handle_index(client->handle)];
 
-	if (listing->only && listing->only != client->handle)
+	if ((listing->only && listing->only != client->handle) || !client->channel.base)
 		return;
 	add(listing, ring_json(listing->app, client, slot->name, EP_TO_APPLICATION));
 	add(listing, ring_json(listing->app, client, slot->name, EP_TO_CLIENT));
@@ -236,12 +238,12 @@ void post_kick(struct request *request)
 	if (!app || !parse_handle(request, &request->handle))
 		return;
 	client = app->service ? clients_find(app->service->clients, request->handle) : NULL;
-	if (!client || !client->session) {
+	if (!client || !client->there) {
 		answer_problem(request, MHD_HTTP_CONFLICT, "%s has no client 0x%016" PRIx64 ": %s", app_name(app),
 			       request->handle, ep_verdict_name(verdict_of(app, request->handle)));
 		return;
 	}
-	sessions_kick(app->epochd->sessions, client, "sent away by an operator");
+	sessions_kick(app, client, "sent away by an operator");
 	answer_json(request, MHD_HTTP_OK, json_pack("{s:s, s:o}", "app", app_name(app),
 						    "kicked", handle_json(request->handle)));
 }

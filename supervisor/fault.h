@@ -10,9 +10,9 @@
 	X(prepared) X(incarnation_in_ledger) X(redo_written) X(spawn_word_open) X(fence_starting) \
 	X(total_counted) X(redo_cleared) X(cloned) X(identity_in_ledger) X(begin_handed_over) \
 	X(fence_up) X(main_changed) X(client_slot_filled) X(client_redo_written) \
-	X(client_counted) X(client_published) X(client_reclaimed) X(committed) X(reserved) \
+	X(client_counted) X(client_published) X(client_ended) X(client_reclaimed) X(committed) X(reserved) \
 	X(store_opened) X(ledger_opened) X(registry_recovered) X(spawn_word_cancelled) X(adopted) \
-	X(recovered)
+	X(client_loaded) X(clients_loaded) X(client_resumed) X(app_resuming) X(app_resumed) X(recovered)
 
 #ifdef EPOCHD_FAULTS
 #define FAULT_ID(name) FAULT_##name,

@@ -18,13 +18,13 @@ struct identity;   /* identity.h */
 struct ledger;
 
 enum {
-	LEDGER_LAYOUT = 2,
+	LEDGER_LAYOUT = 3,
 	LEDGER_RECORDS_MAX = 65536,
 	RESERVED_AHEAD = 16,            /* epochs; refilled when half is used */
 	/* What can be waiting for a commit: all that are reserved, and the one that ran at the time. */
 	LEDGER_INCARNATIONS = RESERVED_AHEAD + 2,
 	LEDGER_IDENTITIES = 3,
-	LEDGER_REDO_TOTALS = 11,
+	LEDGER_REDO_TOTALS = 12,
 };
 
 /* One that the store may not have yet. Valid while `epoch` is not 0: it is written last, and cleared
@@ -39,7 +39,7 @@ struct ledger_incarnation {
 	uint16_t restart;               /* enum ep_cause its start was counted under; 0: none */
 	uint16_t reserved;
 };
-static_assert(sizeof(struct ledger_incarnation) == 40, "layout 2");
+static_assert(sizeof(struct ledger_incarnation) == 40, "layout 3");
 
 /* A main process of the current incarnation: the one it has, or the one that it was started with. Of three,
  * these two are good (often it is one), and another is written before it takes its place: MAINPID= changes
@@ -50,7 +50,7 @@ struct ledger_identity {
 	uint64_t start_ticks;
 	uint64_t pidfd_inode;
 };
-static_assert(sizeof(struct ledger_identity) == 24, "layout 2");
+static_assert(sizeof(struct ledger_identity) == 24, "layout 3");
 
 /* The spawn word: epoch 24 | attempt 12 | state 4 | pid 24. Of the child, the supervisor, and the one
  * after it, exactly one wins the compare-and-swap from OPEN. */
@@ -99,14 +99,15 @@ struct ledger_record {
 	struct ledger_identity identity[LEDGER_IDENTITIES];
 	struct ledger_incarnation incarnation[LEDGER_INCARNATIONS];
 };
-static_assert(sizeof(struct ledger_record) == 976, "layout 2");
+static_assert(sizeof(struct ledger_record) == 976, "layout 3");
 
 /* Redo of what a client's slot is counted for (clients.c), one at a time in the instance. The handle is written
  * last, and cleared when all of it is done; 0: none. */
+enum ledger_owes { LEDGER_OWES_NOTHING, LEDGER_OWES_REST, LEDGER_SLOT_CLEARED };
 struct ledger_count {
 	_Atomic uint64_t handle;
 	uint32_t app;                        /* ledger_index() */
-	uint32_t owes;                       /* 1: the slot owes the rest of its counts then */
+	uint32_t owes;                       /* of the slot, then: enum ledger_owes */
 	uint64_t total[LEDGER_REDO_TOTALS];  /* what the totals are afterwards */
 };
 

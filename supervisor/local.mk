@@ -16,9 +16,13 @@ libsupervisor_la_SOURCES = \
 	%D%/app_private.h \
 	%D%/app_recover.c \
 	%D%/app_start.c \
+	%D%/awaited.c \
+	%D%/awaited.h \
 	%D%/cgroups.c \
 	%D%/cgroups.h \
 	%D%/clients.c \
+	%D%/clients_private.h \
+	%D%/clients_recover.c \
 	%D%/overdue.c \
 	%D%/overdue.h \
 	%D%/clients.h \
@@ -102,8 +106,11 @@ libsupervisor_la_SOURCES = \
 	%D%/session_app.c \
 	%D%/session_client.c \
 	%D%/session_private.h \
+	%D%/session_resume.c \
 	%D%/sessions.c \
 	%D%/sessions.h \
+	%D%/shm.c \
+	%D%/shm.h \
 	%D%/signals.c \
 	%D%/signals.h \
 	%D%/spawn.c \

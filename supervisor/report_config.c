@@ -205,6 +205,15 @@ static json_t *channel_json(const struct ep_geometry *channel)
 	return json_pack("{s:I, s:o}", "ring", (json_int_t)channel->ring, "buffers", buffers);
 }
 
+static json_t *keepalive_json(const struct app_config *config)
+{
+	return json_pack("{s:o, s:I, s:o}",
+			 "interval", time_json(config->keepalive.interval),
+			 "misses", (json_int_t)config->keepalive.misses,
+			 "reap-lazy", config->keepalive.reap_lazy < 0 ? json_string("never") :
+				      time_json(config->keepalive.reap_lazy));
+}
+
 static json_t *origin_json(const struct app_config *config)
 {
 	if (!config->origin)
@@ -217,7 +226,7 @@ static json_t *origin_json(const struct app_config *config)
 json_t *report_config_json(const struct app_config *config)
 {
 	return json_pack("{s:o, s:o, s:b, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:b, s:o, s:s, s:o, s:o, s:s, "
-			 "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+			 "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o}",
 			 "origin", origin_json(config),
 			 "command", list_json(config->command),
 			 "external", config->external,
@@ -245,5 +254,7 @@ json_t *report_config_json(const struct app_config *config)
 			 "clients", clients_json(config),
 			 "channel", channel_json(&config->channel),
 			 "gc-timeout", time_json(config->gc_timeout),
-			 "gc", config_gc_name(config->gc));
+			 "gc", config_gc_name(config->gc),
+			 "keepalive", keepalive_json(config),
+			 "shm", list_json(config->shm));
 }

@@ -11,6 +11,7 @@
 
 #include "apilib/wire.h"
 #include "supervisor/app_private.h"
+#include "supervisor/awaited.h"
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
 #include "supervisor/ledger.h"
@@ -23,7 +24,7 @@ struct clients_place service_place(const struct app *app)
 	return (struct clients_place){
 		.registry = app->registry, .count = ledger_count(epochd->ledger),
 		.record = ledger_index(epochd->ledger, app->ledger), .directory = epochd->segments,
-		.name = app->config->name,
+		.name = app->config->name, .largest = app->config->channel,
 	};
 }
 
@@ -40,6 +41,8 @@ int service_of(struct service **out, struct sessions *sessions, struct app *app)
 	service = calloc(1, sizeof *service);
 	if (!service)
 		return -ENOMEM;
+	place.forget = awaited_forget;
+	place.user = service;
 	r = clients_new(&service->clients, &place);
 	if (r < 0) {
 		free(service);
@@ -50,6 +53,7 @@ int service_of(struct service **out, struct sessions *sessions, struct app *app)
 	service->bell = -1;
 	service->joining_end = &service->joining;
 	session_init_slice(service);
+	awaited_init(service);
 	app->service = *out = service;
 	return 0;
 }
@@ -59,6 +63,7 @@ void service_free(struct service *service)
 	if (!service)
 		return;
 	ev_timer_stop(service->app->epochd->loop, &service->slice);
+	ev_timer_stop(service->app->epochd->loop, &service->grace);
 	clients_free(service->clients);
 	service_forget_tables(service);
 	if (service->bell >= 0)

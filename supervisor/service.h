@@ -31,6 +31,7 @@ struct service {
 	int bell;                      /* of the attached one, open for both: -1 */
 	struct session *joining, **joining_end;   /* whose JOIN waits for room in its session */
 	ev_timer slice;                /* runs while something of an ended epoch is to be done */
+	ev_timer grace;                /* for clients of an ended epoch whose channels are awaited; awaited.c */
 };
 
 struct clients_place service_place(const struct app *app);

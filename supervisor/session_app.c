@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "supervisor/app_private.h"
+#include "supervisor/awaited.h"
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
 #include "supervisor/kernel.h"
@@ -37,7 +38,7 @@ bool service_serves(const struct service *service)
 
 /* ---- attaching ---- */
 
-static bool is_of_incarnation(const struct session *session, struct app *app, const char *token)
+bool app_is_of_incarnation(const struct session *session, struct app *app, const char *token)
 {
 	if (app->config->external)
 		return session->pid && session->pid == app->identity.pid;
@@ -111,7 +112,7 @@ static bool on_attach(struct session *session, struct ep_wire_attach *attach)
 		return false;
 	}
 	if ((app->state != APP_STARTING && app->state != APP_UP) ||
-	    !is_of_incarnation(session, app, attach->token)) {
+	    !app_is_of_incarnation(session, app, attach->token)) {
 		session_refuse(session, -EACCES, "pid %d is no process of the incarnation of %s that runs",
 			       (int)session->pid, name);
 		return false;
@@ -131,7 +132,7 @@ static bool on_attach(struct session *session, struct ep_wire_attach *attach)
 	return true;
 }
 
-static bool on_table(struct session *session, const union ep_wire_packet *packet)
+bool app_on_table(struct session *session, const union ep_wire_packet *packet)
 {
 	int r = service_add_table(session->service, packet->bytes, packet->head.size);
 
@@ -166,6 +167,20 @@ static int say_attached(struct session *session)
 	return session_send(session, &attached, fds, EP_ATTACHED_FDS);
 }
 
+static void tell_detached(struct client *client, void *user)
+{
+	const struct service *service = user;
+	struct session *session = client->session;
+	char text[EP_WIRE_TEXT];
+
+	snprintf(text, sizeof text, "%s serves no more in epoch %u: it %s", app_name(service->app),
+		 ep_handle_epoch(client->handle),
+		 service->app->state == APP_STOPPING ? "is being stopped" : "has detached");
+	clients_end(service->clients, client, EP_GONE_FENCED);
+	if (session)   /* otherwise it learns when it comes back */
+		client_fenced(session, -ESTALE, text);
+}
+
 /* From here on it serves, as far as its state says so. */
 static bool on_ready(struct session *session)
 {
@@ -179,6 +194,8 @@ static bool on_ready(struct session *session)
 		session_refuse(session, r, "epochd cannot make a bell for it");
 		return false;
 	}
+	/* It knows none of those who are there: they joined it when it was attached before, and are awaited since. */
+	clients_each(service->clients, tell_detached, service);
 	session->role = SESSION_ATTACHED;
 	service->attaching = NULL;
 	service->attached = session;
@@ -193,7 +210,7 @@ static bool on_ready(struct session *session)
 
 /* ---- what it says of its clients ---- */
 
-static void on_drained(const struct service *service, const struct ep_wire_drained *drained)
+void app_on_drained(const struct service *service, const struct ep_wire_drained *drained)
 {
 	struct client *client = clients_find(service->clients, drained->handle);
 	const struct ep_reclaimed counts = {
@@ -202,27 +219,27 @@ static void on_drained(const struct service *service, const struct ep_wire_drain
 		.held = { drained->held, drained->held_bytes },
 	};
 
-	if (client && !client->session)   /* not twice, and not of one that is there */
+	if (client && !client->there)   /* not twice, and not of one that is there */
 		clients_drained(service->clients, client, &counts);
 }
 
-static void on_broken(struct session *session, const struct ep_wire_broken *broken)
+void app_on_broken(const struct service *service, const struct ep_wire_broken *broken)
 {
-	struct client *client = clients_find(session->service->clients, broken->handle);
+	struct client *client = clients_find(service->clients, broken->handle);
 	char text[EP_WIRE_TEXT];
 
 	session_text(text, sizeof text, broken->text);
-	if (!client || !client->session)
+	if (!client || !client->there)
 		return;
-	log_notice(0, "app %s epoch %u: client %#018llx is sent away: %s", app_name(session->service->app),
-		   session->service->app->epoch, (unsigned long long)client->handle, text);
-	sessions_kick(session->sessions, client, text);
+	log_notice(0, "app %s epoch %u: client %#018llx is sent away: %s", app_name(service->app),
+		   service->app->epoch, (unsigned long long)client->handle, text);
+	sessions_kick(service->app, client, text);
 }
 
 static bool on_attaching(struct session *session, const union ep_wire_packet *packet)
 {
 	if (packet->head.kind == EP_WIRE_TABLE)
-		return on_table(session, packet);
+		return app_on_table(session, packet);
 	if (packet->head.kind == EP_WIRE_READY)
 		return on_ready(session);
 	session_malformed(session, "it says what is not its turn while it attaches");
@@ -237,10 +254,10 @@ bool app_on_packet(struct session *session, union ep_wire_packet *packet)
 		return on_attaching(session, packet);
 	switch ((enum ep_wire_kind)packet->head.kind) {
 	case EP_WIRE_DRAINED:
-		on_drained(session->service, &packet->drained);
+		app_on_drained(session->service, &packet->drained);
 		return true;
 	case EP_WIRE_BROKEN:
-		on_broken(session, &packet->broken);
+		app_on_broken(session->service, &packet->broken);
 		return true;
 	case EP_WIRE_REFUSALS:
 		clients_refused(session->service->clients, packet->refusals.count);
@@ -283,19 +300,6 @@ void service_tell_gone(struct service *service)
 	}
 }
 
-static void tell_detached(struct client *client, void *user)
-{
-	const struct service *service = user;
-	struct session *session = client->session;
-	char text[EP_WIRE_TEXT];
-
-	snprintf(text, sizeof text, "%s serves no more in epoch %u: it %s", app_name(service->app),
-		 ep_handle_epoch(client->handle),
-		 service->app->state == APP_STOPPING ? "is being stopped" : "has detached");
-	clients_end(service->clients, client, false);
-	client_fenced(session, -ESTALE, text);
-}
-
 /* Those whose JOIN waits for room in a session that is over. */
 static void offer_anew(struct service *service)
 {
@@ -320,13 +324,18 @@ void app_detached(struct session *session)
 	session_end(session);
 }
 
-void sessions_kick(struct sessions *sessions, struct client *client, const char *why)
+void sessions_kick(struct app *app, struct client *client, const char *why)
 {
 	struct session *session = client->session;
 	struct ep_wire_fenced fenced = { .head = ep_wire_make(EP_WIRE_FENCED, sizeof fenced),
 					 .epoch = ep_handle_epoch(client->handle), .error = -ECONNABORTED };
 
-	(void)sessions;
+	if (!session) {   /* of a supervisor before us: it learns when it comes back */
+		clients_end(app->service->clients, client, EP_GONE_KICKED);
+		clients_leave(app->service->clients, client);
+		service_tell_gone(app->service);
+		return;
+	}
 	session_text(fenced.text, sizeof fenced.text, why);
 	session_send(session, &fenced, NULL, 0);
 	client_leave(session, EP_GONE_KICKED);
@@ -361,12 +370,12 @@ static void tell_fenced(struct client *client, void *user)
 		app_describe_end(&app->end, how, sizeof how);
 	snprintf(text, sizeof text, "%s: epoch %u has ended%s%s", app_name(app),
 		 ep_handle_epoch(client->handle), how[0] ? ": " : "", how);
-	clients_end(service->clients, client, false);
+	clients_end(service->clients, client, EP_GONE_FENCED);
 	client_fenced(session, -ESTALE, text);
 }
 
 /* All of it is counted: into the rows of their epochs, and the totals. */
-static void save_counts(const struct service *service)
+void service_save_counts(const struct service *service)
 {
 	struct clients_sum sum;
 
@@ -382,7 +391,8 @@ static void on_slice(EV_P_ ev_timer *w, int revents)
 	(void)revents;
 	if (!clients_go_on(service->clients, tell_fenced, service)) {
 		ev_timer_stop(EV_A_ w);
-		save_counts(service);
+		service_save_counts(service);
+		awaited_begin_grace(service);
 	}
 }
 
@@ -428,7 +438,7 @@ void sessions_forget(struct sessions *sessions, struct app *app)
 	sessions_fence_moved(sessions, app);
 	while (clients_go_on(app->service->clients, tell_fenced, app->service))
 		;   /* ends the sessions of those who are gone */
-	save_counts(app->service);
+	service_save_counts(app->service);
 	for (session = sessions->all.next; session != &sessions->all; session = next) {
 		next = session->next;
 		if (session->service == app->service)

@@ -7,12 +7,15 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "supervisor/app_private.h"
+#include "supervisor/awaited.h"
 #include "supervisor/configuration.h"
 #include "supervisor/control_access.h"
 #include "supervisor/epochd.h"
+#include "supervisor/kernel.h"
 #include "supervisor/log.h"
 #include "supervisor/service.h"
 
@@ -188,9 +191,28 @@ static int publish(struct session *session, struct client *client, const struct 
 		return 0;
 	/* It is going, or many descriptors are under way: nobody has the channel. */
 	session->client = NULL;
-	clients_end(clients, client, false);
+	clients_end(clients, client, EP_GONE_GOODBYE);
 	clients_reclaim(clients, client);
 	return r == -EAGAIN ? r : -ENOTCONN;
+}
+
+/* For a supervisor after us, and for the reaper: never the pid alone. */
+static struct identity identity_of(const struct session *session)
+{
+	const struct kernel *kernel = session->sessions->epochd->kernel;
+	struct identity identity = { .pid = session->pid };
+	int pidfd = -1;
+	socklen_t size = sizeof pidfd;
+
+	if (!session->pid)   /* of another pid namespace */
+		return identity;
+	if (kernel->peer_pidfd && kernel->pidfd_inode &&
+	    getsockopt(session->io.fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0) {
+		identity_from_pidfd(&identity, kernel, session->pid, pidfd);
+		close(pidfd);
+	}
+	identity_complete(&identity);
+	return identity;
 }
 
 static int try_join(struct session *session)
@@ -198,8 +220,8 @@ static int try_join(struct session *session)
 	struct service *service = session->service;
 	const struct app_config *config = service->app->config;
 	struct client_options options = {
-		.name = session->name, .pid = session->pid, .uid = session->uid,
-		.session = session->number, .max = config->clients.max,
+		.name = session->name, .who = identity_of(session), .uid = session->uid,
+		.nonce = session->nonce, .max = config->clients.max,
 		.max_per_user = config->clients.max_per_user, .geometry = session->wanted,
 	};
 	CLEANUP(close_ends) struct ends ends = { -1, -1, -1, -1 };
@@ -304,17 +326,27 @@ static bool on_join(struct session *session, const struct ep_wire_join *wire)
 
 /* ---- asking ---- */
 
-static bool on_hello(struct session *session, struct ep_wire_hello *hello)
+/* It never heard that it has joined: WELCOME went with the supervisor that said it. */
+void client_end_unheard(const struct session *session, uint64_t but)
+{
+	struct service *service = session->service;
+	struct client *client = session->nonce ? clients_with_nonce(service->clients, session->nonce, but) : NULL;
+
+	if (!client || awaited_check(service, client, session) < 0)
+		return;
+	awaited_forget(client, service);
+	clients_end(service->clients, client, EP_GONE_GOODBYE);
+	clients_leave(service->clients, client);
+	service_tell_gone(service);
+}
+
+bool client_takes(struct session *session, const char *asked, const char *named, uint64_t nonce)
 {
 	struct epochd *epochd = session->sessions->epochd;
-	struct app *app = epochd_app(epochd, hello->app);
+	struct app *app = epochd_app(epochd, asked);
 	char name[EP_NAME_SIZE];
 
-	session_text(name, sizeof name, hello->app);
-	if (session->role != SESSION_NEW) {
-		session_malformed(session, "it says hello twice");
-		return false;
-	}
+	session_text(name, sizeof name, asked);
 	if (!app || app->removed) {
 		session_refuse(session, -ENOENT, "there is no application %s in instance %s: see epochctl "
 			       "status", name, epochd->config->instance);
@@ -330,7 +362,20 @@ static bool on_hello(struct session *session, struct ep_wire_hello *hello)
 		return false;
 	}
 	session->role = SESSION_CLIENT;
-	session_text(session->name, sizeof session->name, hello->name);
+	session->nonce = nonce;
+	session_text(session->name, sizeof session->name, named);
+	return true;
+}
+
+static bool on_hello(struct session *session, struct ep_wire_hello *hello)
+{
+	if (session->role != SESSION_NEW) {
+		session_malformed(session, "it says hello twice");
+		return false;
+	}
+	if (!client_takes(session, hello->app, hello->name, hello->nonce))
+		return false;
+	client_end_unheard(session, 0);
 	session_has_news(session, NEWS_WAIT);
 	return true;
 }
@@ -363,8 +408,7 @@ void client_leave(struct session *session, uint32_t why)
 	struct client *client = session->client;
 
 	session->client = NULL;
-	client->why = why;
-	clients_end(service->clients, client, why == EP_GONE_DEAD);
+	clients_end(service->clients, client, why);
 	if (clients_has_ended(service->clients, client))
 		return;   /* reclaimed with the others of its epoch */
 	clients_leave(service->clients, client);

@@ -12,13 +12,14 @@
 #include "apilib/registry.h"
 #include "apilib/wire.h"
 
+struct app;
 struct client;
 struct closer;
 struct epochd;
 struct service;
 struct session;
 
-enum session_role { SESSION_NEW, SESSION_CLIENT, SESSION_ATTACHING, SESSION_ATTACHED, SESSION_OVER };
+enum session_role { SESSION_NEW, SESSION_CLIENT, SESSION_ATTACHING, SESSION_RESUMING, SESSION_ATTACHED, SESSION_OVER };
 
 /* What a client is yet to be told. */
 enum session_news { NEWS_NONE, NEWS_WAIT, NEWS_OFFER };
@@ -30,7 +31,7 @@ struct session {
 	struct sessions *sessions;
 	struct service *service;          /* NULL: none yet, or no more */
 	struct client *client;            /* that it is, in the epoch that serves; NULL */
-	uint64_t number;
+	uint64_t nonce;
 	ev_io io;
 	ev_tstamp since;
 	pid_t pid;
@@ -55,7 +56,7 @@ struct sessions {
 	ev_timer tell;                    /* news are told, in slices */
 	struct session all;               /* head of the circle */
 	struct session *news, **news_end;
-	uint64_t count, numbers;
+	uint64_t count;
 	bool malformed_logged;
 };
 
@@ -80,7 +81,21 @@ void client_leave(struct session *session, uint32_t why);   /* its client is gon
 void client_fenced(struct session *session, int error, const char *text);
 void service_join_waiting(struct service *service);
 
+/* session_resume.c: as these. fd: what came with it, or -1; taken over. */
+bool client_on_resume(struct session *session, struct ep_wire_resume *resume, int fd);
+bool app_on_resume(struct session *session, struct ep_wire_resume_app *resume, int fd);
+bool app_on_resuming(struct session *session, const union ep_wire_packet *packet);
+
+/* session_client.c */
+void client_end_unheard(const struct session *session, uint64_t but);   /* but that handle */
+bool client_takes(struct session *session, const char *app, const char *name, uint64_t nonce);
+
 /* session_app.c */
+bool app_is_of_incarnation(const struct session *session, struct app *app, const char *token);
+bool app_on_table(struct session *session, const union ep_wire_packet *packet);
+void app_on_drained(const struct service *service, const struct ep_wire_drained *drained);
+void app_on_broken(const struct service *service, const struct ep_wire_broken *broken);
+void service_save_counts(const struct service *service);
 bool app_on_packet(struct session *session, union ep_wire_packet *packet);
 void app_writable(struct session *session);
 void app_detached(struct session *session);

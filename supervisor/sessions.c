@@ -184,6 +184,8 @@ static void on_tell(EV_P_ ev_timer *w, int revents)
 static bool on_packet(struct session *session, union ep_wire_packet *packet)
 {
 	switch (session->role) {
+	case SESSION_RESUMING:
+		return app_on_resuming(session, packet);
 	case SESSION_NEW:
 		return packet->head.kind == EP_WIRE_ATTACH ? app_on_packet(session, packet) :
 							     client_on_packet(session, packet);
@@ -198,6 +200,25 @@ static bool on_packet(struct session *session, union ep_wire_packet *packet)
 	return true;
 }
 
+/* Who comes back brings one descriptor with his first words. */
+static bool on_first_with_fds(struct session *session)
+{
+	struct closer *closer = session->sessions->closer;
+	union ep_wire_packet packet;
+	int fds[EP_WIRE_FDS_ANY];
+	unsigned count;
+	int r = ep_wire_receive_any(session->io.fd, &packet, fds, &count);
+
+	if (r == 1 && count == 1 && packet.head.kind == EP_WIRE_RESUME)
+		return client_on_resume(session, &packet.resume, fds[0]);
+	if (r == 1 && count == 1 && packet.head.kind == EP_WIRE_RESUME_APP)
+		return app_on_resume(session, &packet.resume_app, fds[0]);
+	for (unsigned i = 0; i < count; i++)
+		closer_drop(closer, fds[i]);
+	session_malformed(session, "it sends descriptors, which nobody asked for");
+	return false;
+}
+
 /* False: it is ended, and gone. */
 static bool read_one(struct session *session, bool *more)
 {
@@ -208,6 +229,8 @@ static bool read_one(struct session *session, bool *more)
 
 	/* Not taken out: whoever has them must close them (closer.h). */
 	if (ep_wire_brings_fds(session->io.fd)) {
+		if (session->role == SESSION_NEW)
+			return on_first_with_fds(session);
 		session_malformed(session, "it sends descriptors, which nobody asked for");
 		return false;
 	}
@@ -299,7 +322,6 @@ static int add_session(struct sessions *sessions, int fd)
 	if (!session)
 		return -ENOMEM;
 	session->sessions = sessions;
-	session->number = ++sessions->numbers;
 	session->pid = peer.pid;
 	session->uid = peer.uid;
 	session->gid = peer.gid;
@@ -349,7 +371,8 @@ static void on_late(EV_P_ ev_timer *w, int revents)
 	(void)revents;
 	for (; session != &sessions->all; session = next) {
 		next = session->next;
-		if (session->role != SESSION_NEW && session->role != SESSION_ATTACHING)
+		if (session->role != SESSION_NEW && session->role != SESSION_ATTACHING &&
+		    session->role != SESSION_RESUMING)
 			continue;
 		if (ev_now(EV_A) - session->since < patience)
 			more = true;

@@ -22,5 +22,5 @@ void sessions_fence_moved(struct sessions *sessions, struct app *app);
 void sessions_forget(struct sessions *sessions, struct app *app);
 
 /* Sends a client away. error: what it is told; -ECONNABORTED. */
-void sessions_kick(struct sessions *sessions, struct client *client, const char *why);
+void sessions_kick(struct app *app, struct client *client, const char *why);
 #endif

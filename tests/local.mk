@@ -138,8 +138,8 @@ tests_fuzz_replay_wire_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_wire.c test
 # By clang, whatever the rest was built with, and all of it instrumented; the rest of the supervisor is faked.
 FUZZ_CC = clang
 fuzz_flags = -std=gnu11 -g -O1 -fsanitize=fuzzer,address $(DEFS) $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
-fuzz_supervisor = clients closer overdue control_access identity kernel ledger log printable service \
-	session_app session_client sessions
+fuzz_supervisor = awaited clients clients_recover closer overdue control_access identity kernel ledger log printable \
+	service session_app session_client session_resume sessions
 fuzz_built = tests/fuzz/fuzz_channel tests/fuzz/fuzz_wire
 CLEANFILES += $(fuzz_built)
 .PHONY: fuzz clean-fuzz
@@ -199,6 +199,7 @@ integration_tests = \
 	tests/integration/random_asks.sh \
 	tests/integration/redis.sh \
 	tests/integration/reload.sh \
+	tests/integration/resume.sh \
 	tests/integration/run_as_init.sh \
 	tests/integration/runtime_directory.sh \
 	tests/integration/run_mode.sh \

@@ -1,6 +1,6 @@
 /* kv-client APPLICATION [CALLS]: puts and gets, one call after the other, under each epoch of the application. It
  * says when an epoch ends and when the next one has it, and ends after so many calls (0, or none: never) or at
- * SIGTERM, with the count. */
+ * SIGTERM, with the count; SIGUSR1 asks for the count so far. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -11,12 +11,18 @@
 
 #include "kv.h"
 
-static volatile sig_atomic_t stopped;
+static volatile sig_atomic_t stopped, asked;
 
 static void on_signal(int signal)
 {
 	(void)signal;
 	stopped = 1;
+}
+
+static void on_question(int signal)
+{
+	(void)signal;
+	asked = 1;
 }
 
 /* Each client has keys of its own, as long as there are not more than 64. */
@@ -69,7 +75,7 @@ int main(int argc, char **argv)
 {
 	char why[256] = "";
 	struct epochd_options options = { .why = why, .why_size = sizeof why };
-	struct sigaction end = { .sa_handler = on_signal };
+	struct sigaction end = { .sa_handler = on_signal }, ask = { .sa_handler = on_question };
 	struct epochd_client *client;
 	unsigned long long calls = 0, most = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
 	int r;
@@ -81,6 +87,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	sigaction(SIGTERM, &end, NULL);
 	sigaction(SIGINT, &end, NULL);
+	sigaction(SIGUSR1, &ask, NULL);
 	r = epochd_connect(&client, argv[1], kv_messages, kv_count, &options);
 	if (r < 0) {
 		fprintf(stderr, "kv-client: %s\n", why);
@@ -89,6 +96,10 @@ int main(int argc, char **argv)
 	printf("epoch %u: handle %#018" PRIx64 "\n", (unsigned)epochd_handle_epoch(epochd_client_handle(client)),
 	       epochd_client_handle(client));
 	while (r == 0 && !stopped && (!most || calls < most)) {
+		if (asked) {
+			asked = 0;
+			printf("%llu calls so far\n", calls);
+		}
 		r = put_and_get(client, own_key(client, calls), calls);
 		if (r == 0)
 			calls += 2;

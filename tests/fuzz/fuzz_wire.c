@@ -64,6 +64,13 @@ const char *app_state_name(enum app_state state) { return state == APP_UP ? "up"
 void app_is_up(struct app *app, const char *reason) { (void)app; (void)reason; }
 void app_save(struct app *app) { (void)app; }
 void app_fill_reclaimed(const struct app *app, const struct clients_sum *sum) { (void)app; (void)sum; }
+uint64_t app_post(struct app *app, const char *event, const char *reason)
+{
+	(void)app;
+	(void)event;
+	(void)reason;
+	return 0;
+}
 bool app_runs(const struct app *app) { return app->state == APP_UP; }
 int pids_know(const struct pids *pids, pid_t pid) { (void)pids; (void)pid; return 0; }
 bool app_expects(const struct app *app) { (void)app; return false; }

@@ -53,9 +53,10 @@ END
 bad '[0-9]+' '' <<'END'
 application "kv" { command = { "/bin/true" }
 END
-bad 2 'keepalive.*not in this version' <<'END'
+bad 2 'keepalive misses.*expected a number' <<'END'
 application "kv" {
-	keepalive { interval = 1s }
+	keepalive { misses = many }
+	command = { "/bin/true" }
 }
 END
 bad 2 'command.*means nothing with external = true' <<'END'

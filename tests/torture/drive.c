@@ -23,7 +23,7 @@
 #include "apilib/registry_view.h"
 
 enum { WHO_EITHER, WHO_CLIENT, WHO_APP };
-enum { WHEN_WORK, WHEN_ATTACH, WHEN_JOIN, WHEN_GONE };
+enum { WHEN_WORK, WHEN_ATTACH, WHEN_JOIN, WHEN_GONE, WHEN_RESUME };
 static const struct point { const char *name; int who, when; } points[] = {
 #define POINT(name, who, when) { #name, WHO_##who, WHEN_##when },
 	EP_FAULT_POINTS(POINT)

@@ -101,7 +101,7 @@ static void expect_list(char *const *list, const char *const *expected)
 }
 #define EXPECT_LIST(list, ...) expect_list(list, (const char *const[]){ __VA_ARGS__, NULL })
 
-/* The design's own example, but for its users and what is of later versions. */
+/* The design's own example, but for its users. */
 static const char example[] =
 	"instance = \"default\"\n"
 	"segment-directory = \"/dev/shm\"\n"
@@ -133,6 +133,8 @@ static const char example[] =
 	"interval = 10s  timeout = 5s  failures = 3  after = 0s }   # e.g.\n"
 	"  after       = { \"db\" }   group-of = \"storage\"   # e.g.\n"
 	"  output      { file = \"/var/log/kv.log\"  max-size = 10M  keep = 5 }   # e.g.\n"
+	"  shm         = { \"/kv-*\" }                    # e.g.; stale files of its own in /dev/shm\n"
+	"  keepalive   { interval = 10s  misses = 3  reap-lazy = never }\n"
 	"}\n"
 	"\n"
 	"group \"storage\" { strategy = one-for-all }     # one-for-one | one-for-all\n"
@@ -477,7 +479,14 @@ static const struct {
 	  "t:1: group \"g\": strategie: unknown; did you mean \"strategy\"?\n" },
 	{ APP("external = true"), "t:2: application \"kv\": command: means nothing with external = true: a process "
 				  "attaches by itself\n" },
-	{ APP("shm = { \"/a\" }"), "t:3: application \"kv\": shm: not in this version\n" },
+	{ APP("shm = { \"a\" }"), "t:3: application \"kv\": shm: expected a name in /dev/shm such as \"/app-*\": "
+	  "one \"/\", in front, not \"a\"\n" },
+	{ APP("shm = { \"/../etc\" }"), "t:3: application \"kv\": shm: expected a name in /dev/shm such as "
+	  "\"/app-*\": one \"/\", in front, not \"/../etc\"\n" },
+	{ APP("shm = { \"/..\" }"), "t:3: application \"kv\": shm: expected a name in /dev/shm such as "
+	  "\"/app-*\": one \"/\", in front, not \"/..\"\n" },
+	{ APP("shm = { \"/*\" }"), "t:3: application \"kv\": shm: expected a pattern that begins with a part of the "
+	  "name, not \"/*\"\n" },
 	{ APP("clients { max = 0\nmax-per-user = 1048577\nallow = { \"no such user\" } }"),
 	  "t:3: application \"kv\": clients max: expected a number from 1 to 1048576, not \"0\"\n"
 	  "t:4: application \"kv\": clients max-per-user: expected a number from 1 to 1048576, not "
@@ -493,7 +502,10 @@ static const struct {
 	{ APP("channel { ring = 96\nbuffers = { \"64\" } }"),
 	  "t:3: application \"kv\": channel ring: expected a power of two from 2 to 32768, not \"96\"\n"
 	  "t:4: application \"kv\": channel buffers: expected COUNTxBYTES such as 64x256, not \"64\"\n" },
-	{ APP("keepalive { }"), "t:3: application \"kv\": keepalive: not in this version\n" },
+	{ APP("keepalive { misses = 0 }"), "t:3: application \"kv\": keepalive misses: "
+	  "expected a number from 1 to 1000000000, not \"0\"\n" },
+	{ APP("keepalive { reap-lazy = maybe }"), "t:3: application \"kv\": keepalive reap-lazy: "
+	  "expected never, or a time such as 10m, not \"maybe\"\n" },
 	{ APP("gc = collec"), "t:3: application \"kv\": gc: expected report or collect, not \"collec\"\n" },
 	{ APP("gc-timeout = soon"), "t:3: application \"kv\": gc-timeout: expected a time such as 250ms or 10s, not "
 				    "\"soon\"\n" },

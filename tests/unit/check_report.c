@@ -221,6 +221,7 @@ START_TEST(the_configuration_is_shown_in_its_own_words)
 		.output = { .file = STR("/var/log/kv.log"), .max_size = 10 << 20, .keep = 5 },
 		.clients = { 9, 8, allow, ARRAY_SIZE(allow) },
 		.channel = { 4, 2, { { 64, 2 }, { 4096, 1 } } },
+		.keepalive = { 10000000000, 3, -1 }, .shm = LIST(STR("/kv-*")),
 		.origin = "/etc/epochd/epochd.conf", .line = 12,
 	};
 
@@ -242,7 +243,8 @@ START_TEST(the_configuration_is_shown_in_its_own_words)
 		    "\"max-size\":\"10M\",\"keep\":5},"
 		    "\"clients\":{\"max\":9,\"max-per-user\":8,\"allow\":[\"uid:7\",\"*\"]},"
 		    "\"channel\":{\"ring\":4,\"buffers\":[\"2x64\",\"1x4096\"]},"
-		    "\"gc-timeout\":\"0s\",\"gc\":\"report\"}");
+		    "\"gc-timeout\":\"0s\",\"gc\":\"report\","
+		    "\"keepalive\":{\"interval\":\"10s\",\"misses\":3,\"reap-lazy\":\"never\"},\"shm\":[\"/kv-*\"]}");
 }
 END_TEST
 
@@ -262,7 +264,8 @@ START_TEST(what_is_not_configured_is_null_or_empty)
 		    "\"watchdog\":\"0s\",\"health\":null,\"after\":[],\"group-of\":null,"
 		    "\"output\":null,\"clients\":{\"max\":0,\"max-per-user\":0,\"allow\":[]},"
 		    "\"channel\":{\"ring\":0,\"buffers\":[]},"
-		    "\"gc-timeout\":\"0s\",\"gc\":\"report\"}");
+		    "\"gc-timeout\":\"0s\",\"gc\":\"report\","
+		    "\"keepalive\":{\"interval\":\"0s\",\"misses\":0,\"reap-lazy\":\"0s\"},\"shm\":[]}");
 }
 END_TEST
 

@@ -91,12 +91,12 @@ START_TEST(descriptors_that_nobody_asked_for_are_closed)
 END_TEST
 
 static const struct { size_t at; unsigned char value; size_t size; } spoiled[] = {
-	{ 0, 2, 0 },                                           /* another version */
+	{ 0, EP_WIRE_VERSION + 1, 0 }, { 0, EP_WIRE_VERSION - 1, 0 },   /* another version */
 	{ 2, 0, 0 }, { 2, EP_WIRE_KINDS, 0 }, { 3, 1, 0 },     /* no kind */
 	{ 2, EP_WIRE_JOIN, 0 },                                /* another's size */
 	{ 4, 0, 0 }, { 6, 1, 0 },                              /* its size is said wrong */
-	{ 0, 1, 4 }, { 0, 1, 7 },                              /* less than a head */
-	{ 0, 1, sizeof(struct ep_wire_hello) - 1 },
+	{ 0, EP_WIRE_VERSION, 4 }, { 0, EP_WIRE_VERSION, 7 },                             /* less than a head */
+	{ 0, EP_WIRE_VERSION, sizeof(struct ep_wire_hello) - 1 },
 };
 START_TEST(what_is_no_packet_is_refused)
 {

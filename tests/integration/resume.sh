@@ -1,0 +1,137 @@
+# The supervisor is killed in the middle of traffic, and the next one takes over (I10): calls go on all the while, nothing
+# is restarted, handles stay what they were. Who died meanwhile is reaped, who came waits, and what an application that
+# died meanwhile left in the channels is counted exactly, since its clients bring them.
+. "${0%/*}/lib.sh"
+export EPOCHD_RUNTIME_DIR=$runtime EPOCHD_INSTANCE=$instance
+server=$EPOCHD_BUILD/contrib/examples/kv-server
+client=$EPOCHD_BUILD/contrib/examples/kv-client
+write_config <<END
+application "kv" {
+	command = { "$server" }
+	readiness = attach  restart = always
+	backoff { initial = 0s }  intensity { within = 0s }
+}
+END
+start_epochd
+await kv up 1
+
+start_client()
+{
+	background "$client" kv >"$dir/$1" 2>"$dir/$1.err"
+}
+stat_is()
+{
+	[ "$(stat_of kv "$1")" = "$2" ]
+}
+await_stat()
+{
+	await_that "kv $1 to be $2" stat_is "$1" "$2"
+}
+has_line()
+{
+	grep -qE -e "$2" "$dir/$1"
+}
+handle_of()
+{
+	grep -oE '^epoch [0-9]+: handle 0x[0-9a-f]{16}' "$dir/$1" | tail -n 1 | grep -oE '0x.*'
+}
+# calls NAME PID: that it has made so far.
+more_lines()
+{
+	[ "$(grep -c 'so far' "$dir/$1")" -gt "$2" ]
+}
+calls()
+{
+	local before
+
+	before=$(grep -c 'so far' "$dir/$1" || :)
+	kill -s USR1 "$2"
+	await_that "an answer of $1" more_lines "$1" "$before"
+	grep 'so far' "$dir/$1" | tail -n 1 | cut -d ' ' -f 1
+}
+calls_go_on()
+{
+	[ "$(calls "$1" "$2")" -gt "$3" ]
+}
+all_are_back()
+{
+	[ "$(grep -c "is back, with $1 client" "$log")" -ge 1 ]
+}
+# Each of the clients listed has a session, and so a channel.
+each_counts()
+{
+	ctl clients kv --json | jq -e "(.clients | length) == $1 and all(.clients[]; .sent > 0)" >"$dir/listed"
+}
+
+declare -A process
+for name in one two three; do
+	start_client "$name"
+	process[$name]=$!
+	await_that "a handle of $name" has_line "$name" '^epoch 1: handle'
+done
+served=$(stat_of kv .pid)
+old=$(handle_of two)
+
+kill_epochd
+before=$(calls one "${process[one]}")
+await_that "calls to go on without a supervisor" calls_go_on one "${process[one]}" "$((before + 1000))"
+kill -s KILL "${process[two]}"
+start_client four
+process[four]=$!
+start_epochd
+await_stat .clients.connected 3
+await_that "a handle of four" has_line four '^epoch 1: handle'
+await_that "each to be back" each_counts 3
+expect_stat kv .pid "$served"
+expect_stat kv .epoch 1
+expect_stat kv .restarts.total 0
+await_stat .clients.reaped 1
+await_log 'kv-server: client .*kv-client, pid .*, is gone'
+expect_eq "$(grep -c 'kv-server: client .* is gone' "$log")" 1 "how often the service was told of the one that died"
+expect_match "$(ctl handle kv "$old" || :)" "refused: its (client is gone|slot belongs to another client by now)"
+expect_match "$(ctl handle kv "$(handle_of one)")" "good"
+expect_eq "$(handle_of four | cut -c 1-8)" 0x000001 "the epoch of who came meanwhile"
+[ "$(handle_of four)" != "$old" ] || fail "a handle was given twice"
+expect_stat kv .clients.registered 4
+before=$(calls one "${process[one]}")
+await_that "calls to go on" calls_go_on one "${process[one]}" "$before"
+
+# Again, and the service dies in the middle of calls while no supervisor looks.
+each_waits()
+{
+	ctl clients kv --json | jq -e '(.clients | length) == 3 and all(.clients[]; .sent == .received + 1)' >"$dir/waits"
+}
+reclaimed=$(stat_of kv .reclaimed.messages)
+kill -s STOP "$served"
+await_that "each client to wait for a reply" each_waits
+kill_epochd
+kill -s KILL "$served"
+start_epochd
+await kv up 2
+expect_stat kv .restarts.total 1
+await_stat .reclaimed.messages $((reclaimed + 3))
+expect_stat kv .reclaimed.channels_lost 0
+for name in one three four; do
+	await_that "$name in epoch 2" has_line "$name" '^epoch 2: handle'
+done
+await_stat .clients.connected 3
+
+# Nobody is left who has the channel of one that dies with its service.
+kill -s STOP "$(stat_of kv .pid)"
+await_that "each client to wait for a reply" each_waits
+served=$(stat_of kv .pid)
+kill_epochd
+kill -s KILL "$served" "${process[four]}"
+start_epochd
+await kv up 3
+await_stat .reclaimed.messages $((reclaimed + 5))
+await_stat .reclaimed.channels_lost 1
+expect_stat kv .clients.confused 0
+
+# And the service goes on after all of that, with its clients.
+for name in one three; do
+	await_that "$name in epoch 3" has_line "$name" '^epoch 3: handle'
+	kill -s TERM "${process[$name]}"
+	wait "${process[$name]}" || fail "$name ended with status $?: $(cat "$dir/$name.err")"
+done
+await_stat .clients.connected 0
