@@ -534,6 +534,7 @@ void app_report(const struct app *app, struct report_app *out)
 		.last_hour = history_last_hour(app->history, now),
 		.last_day = history_last_day(app->history, now),
 		.has_ended = app->end_epoch != 0,
+		.clients_lazy = app->service ? app->service->reaper.lazy : 0,
 		.clients_connected = app->service ? clients_connected(app->service->clients) : 0,
 	};
 	for (int i = 0; i < EP_TOTALS; i++)

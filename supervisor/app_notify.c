@@ -17,6 +17,7 @@
 #include "supervisor/log.h"
 #include "supervisor/notify.h"
 #include "supervisor/pids.h"
+#include "supervisor/service.h"
 
 /* ---- deadlines ---- */
 
@@ -80,7 +81,12 @@ static void on_watchdog(EV_P_ ev_timer *w, int revents)
 		app_watchdog_start(app);
 		return;
 	}
-	log_error(0, "app %s epoch %u: no WATCHDOG=1 within %g s", app->config->name, app->epoch,
+	if (app->config->readiness == READINESS_ATTACH && app->service && pulse_has_moved(&app->service->pulse)) {
+		app_watchdog_start(app);
+		return;
+	}
+	log_error(0, "app %s epoch %u: no WATCHDOG=1%s within %g s", app->config->name, app->epoch,
+		  app->config->readiness == READINESS_ATTACH ? ", no answer and no message taken" : "",
 		  app_deadline_seconds(app));
 	app_end(app, EP_WATCHDOG);
 }
@@ -117,6 +123,21 @@ void app_watchdog_start(struct app *app)
 	}
 	app->deadline_since = clock_now();
 	move_watchdog(app, app->deadline_since + app->watchdog);
+}
+
+void app_watchdog_adopted(struct app *app)
+{
+	int64_t most = app->config->start_timeout;
+
+	app_watchdog_start(app);
+	if (app->deadline_at && app->config->readiness == READINESS_ATTACH && most > app->watchdog)
+		move_watchdog(app, app->deadline_since + most);
+}
+
+void app_detached_watchdog(struct app *app)
+{
+	if (app->state == APP_UP && app->config->readiness == READINESS_ATTACH)
+		stop_watchdog(app);
 }
 
 /* ---- messages ---- */
@@ -207,6 +228,8 @@ static void feed_watchdog(struct app *app, const struct notify_message *message)
 	}
 	if (message->watchdog_ns >= 0 || message->watchdog)
 		app_watchdog_start(app);
+	if (message->watchdog_ns >= 0 && app->service)
+		pulse_start(&app->service->pulse);
 	if (message->watchdog_trigger && (app->state == APP_STARTING || app->state == APP_UP)) {
 		log_error(0, "app %s epoch %u: it triggered its watchdog itself", app->config->name,
 			  app->epoch);

@@ -160,6 +160,10 @@ void app_fill_reclaimed(const struct app *app, const struct clients_sum *sum);
 /* app_notify.c */
 void app_on_deadline(struct app *app);
 void app_watchdog_start(struct app *app);
+/* Adopted: with readiness attach it has its start-timeout to come back. */
+void app_watchdog_adopted(struct app *app);
+/* It serves no more, and so nobody answers: with readiness attach it is not watched until it attaches again. */
+void app_detached_watchdog(struct app *app);
 bool app_notify_sender(pid_t pid, uid_t uid, void *user);
 struct notify_message;
 void app_on_notify(const struct notify_message *message, void *user);

@@ -482,7 +482,7 @@ static void go_on_as_adopted(struct app *app)
 		app_set_deadline(app, app->config->stop_timeout);
 		break;
 	default:
-		app_watchdog_start(app);
+		app_watchdog_adopted(app);
 		if (app->config->health.command && health_new(&app->health, app) < 0)
 			log_error(-ENOMEM, "app %s: its health is not watched", app->config->name);
 		break;

@@ -151,6 +151,14 @@ void awaited_begin_grace(struct service *service)
 
 /* ---- at start ---- */
 
+/* Its deadlines begin anew: who does not come back in time is lazy, if it lives. */
+static void await(struct client *client, void *user)
+{
+	struct service *service = user;
+
+	reaper_add(&service->reaper, client);
+}
+
 void awaited_load(struct app *app, uint32_t lives)
 {
 	struct service *service;
@@ -169,7 +177,8 @@ void awaited_load(struct app *app, uint32_t lives)
 		log_error(0, "app %s: %d slots of clients contradicted themselves: cleared", app_name(app), r);
 		app_post(app, "confused", "slots of clients contradicted themselves: cleared");
 	}
-	clients_each_owed(service->clients, look_at_process, service);
+	clients_each(service->clients, await, service);
+	clients_each(service->clients, look_at_process, service);
 	FAULT(clients_loaded);
 	awaited_begin_grace(service);
 }

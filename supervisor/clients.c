@@ -443,8 +443,40 @@ void clients_end(struct clients *clients, struct client *client, uint32_t why)
 	FAULT(client_ended);
 	client->there = false;
 	client->session = NULL;
+	if (clients->place.ended)
+		clients->place.ended(client, clients->place.user);
 	if (!clients_has_ended(clients, client))
 		clients->connected--;
+}
+
+void clients_heard(const struct clients *clients, const struct client *client, int64_t heard_at, uint32_t unanswered)
+{
+	struct ep_slot *slot = slot_of(clients, client);
+
+	/* Relaxed, both: for people. */
+	atomic_store_explicit(&slot->heard_at, (uint64_t)heard_at, memory_order_relaxed);
+	atomic_store_explicit(&slot->unanswered, unanswered, memory_order_relaxed);
+}
+
+bool clients_contradict(const struct clients *clients, const struct client *client)
+{
+	const struct ep_slot *slot = slot_of(clients, client);
+
+	/* Relaxed, all: this thread is the only writer, or should be (I4). */
+	return atomic_load_explicit(&slot->handle, memory_order_relaxed) != client->handle ||
+	       atomic_load_explicit(&slot->owed, memory_order_relaxed) != client->handle ||
+	       atomic_load_explicit(&slot->last, memory_order_relaxed) != client->handle ||
+	       slot->uid != client->uid;
+}
+
+void clients_confused(struct clients *clients, struct client *client)
+{
+	static const uint64_t confused[LEDGER_REDO_TOTALS] = { [ADD_CONFUSED] = 1 };
+	struct ep_slot *slot = slot_of(clients, client);
+
+	clients_end(clients, client, EP_GONE_KICKED);
+	atomic_store_explicit(&slot->last, client->handle, memory_order_relaxed);
+	clients_count(&clients->place, client->handle, confused, LEDGER_OWES_REST);
 }
 
 void clients_leave(struct clients *clients, struct client *client)

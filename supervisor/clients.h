@@ -11,6 +11,7 @@
 #include "apilib/channel.h"
 #include "apilib/registry.h"
 #include "supervisor/identity.h"
+#include "supervisor/reaper.h"
 
 struct ledger_count;
 struct overdue;
@@ -26,7 +27,8 @@ struct clients_place {
 	int directory;        /* of the registry */
 	const char *name;     /* of the application */
 	struct ep_geometry largest;   /* of a channel */
-	client_fn *forget;    /* told of each that is about to be freed */
+	client_fn *ended;     /* told of each whose handle is good no more; NULL */
+	client_fn *forget;    /* told of each that is about to be freed; NULL */
 	void *user;
 };
 
@@ -42,6 +44,7 @@ struct client {
 	bool late;                      /* its epoch has ended, and its channel is awaited */
 	bool listed;                    /* by the application that came back */
 	uint32_t why;                   /* enum ep_gone; 0: it is there */
+	struct reaper_link reaped_as;
 	void *watch;                    /* of its process, while it has no session: awaited.c; NULL */
 	struct overdue *overdue;        /* what it or the application holds; NULL until somebody asks */
 };
@@ -96,6 +99,13 @@ void clients_take_back(struct clients *clients, struct client *client);   /* of 
 void clients_publish(struct clients *clients, struct client *client);
 
 struct client *clients_find(const struct clients *clients, uint64_t handle);   /* or NULL */
+
+/* Into its slot, for whoever looks there. */
+void clients_heard(const struct clients *clients, const struct client *client, int64_t heard_at, uint32_t unanswered);
+/* Its slot does not say what we wrote there. */
+bool clients_contradict(const struct clients *clients, const struct client *client);
+/* So it is counted as confused, set right, and ended. Its channel is still owed. */
+void clients_confused(struct clients *clients, struct client *client);
 
 /* Its session is at an end: its handle is good no more. The channel is still owed. */
 void clients_end(struct clients *clients, struct client *client, uint32_t why);   /* enum ep_gone */

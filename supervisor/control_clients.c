@@ -63,10 +63,13 @@ static void add_client(struct client *client, void *user)
 	struct listing *listing = user;
 	const struct ep_slot *slot = &ep_registry_slots(listing->app->registry)[ep_handle_index(client->handle)];
 
-	add(listing, json_pack("{s:o, s:s, s:i, s:I, s:o, s:I, s:I}",
+	add(listing, json_pack("{s:o, s:s, s:s, s:i, s:I, s:o, s:f, s:I, s:I, s:I}",
 			       "handle", handle_json(client->handle), "name", slot->name,
+			       "state", client->reaped_as.lazy_since ? "lazy" : client->session ? "connected" : "awaited",
 			       "pid", (int)slot->pid, "uid", (json_int_t)slot->uid,
 			       "since", report_time((int64_t)slot->registered_at),
+			       "quiet_seconds", clock_seconds(clock_now() - client->reaped_as.heard_at),
+			       "unanswered", (json_int_t)client->reaped_as.unanswered,
 			       "sent", sent(client, EP_TO_APPLICATION),
 			       "received", sent(client, EP_TO_CLIENT)));
 }

@@ -89,6 +89,10 @@ libsupervisor_la_SOURCES = \
 	%D%/policy.c \
 	%D%/policy.h \
 	%D%/printable.c \
+	%D%/pulse.c \
+	%D%/pulse.h \
+	%D%/reaper.c \
+	%D%/reaper.h \
 	%D%/printable.h \
 	%D%/problem.c \
 	%D%/problem.h \

@@ -19,6 +19,7 @@
 #include "supervisor/health.h"
 #include "supervisor/ledger.h"
 #include "supervisor/log.h"
+#include "supervisor/service.h"
 #include "supervisor/output.h"
 #include "supervisor/recovery.h"
 #include "supervisor/upward.h"
@@ -92,6 +93,13 @@ static void change_health(struct app *app)
 		log_error(-ENOMEM, "app %s: its health is not watched", app->config->name);
 }
 
+static void change_service(const struct app *app)
+{
+	if (!app->service)
+		return;
+	reaper_reconfigured(&app->service->reaper);
+}
+
 static void change_app(struct app *app, const struct app_config *is)
 {
 	const struct app_config *was = app->config;
@@ -112,6 +120,7 @@ static void change_app(struct app *app, const struct app_config *is)
 	store_app_keep_for(app->stored, is->intensity.within);
 	change_output(app, was);
 	change_health(app);
+	change_service(app);
 	if (change == CONFIG_RESPAWN && (app->state == APP_STARTING || app->state == APP_UP)) {
 		app->again = true;
 		app->ledger->again = 1;

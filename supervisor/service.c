@@ -28,6 +28,13 @@ struct clients_place service_place(const struct app *app)
 	};
 }
 
+static void take_from_reaper(struct client *client, void *user)
+{
+	struct service *service = user;
+
+	reaper_remove(&service->reaper, client);
+}
+
 int service_of(struct service **out, struct sessions *sessions, struct app *app)
 {
 	struct clients_place place = service_place(app);
@@ -41,6 +48,7 @@ int service_of(struct service **out, struct sessions *sessions, struct app *app)
 	service = calloc(1, sizeof *service);
 	if (!service)
 		return -ENOMEM;
+	place.ended = take_from_reaper;
 	place.forget = awaited_forget;
 	place.user = service;
 	r = clients_new(&service->clients, &place);
@@ -54,6 +62,8 @@ int service_of(struct service **out, struct sessions *sessions, struct app *app)
 	service->joining_end = &service->joining;
 	session_init_slice(service);
 	awaited_init(service);
+	reaper_init(&service->reaper, service);
+	pulse_init(&service->pulse, service);
 	app->service = *out = service;
 	return 0;
 }
@@ -65,6 +75,8 @@ void service_free(struct service *service)
 	ev_timer_stop(service->app->epochd->loop, &service->slice);
 	ev_timer_stop(service->app->epochd->loop, &service->grace);
 	clients_free(service->clients);
+	reaper_deinit(&service->reaper);
+	pulse_stop(&service->pulse);
 	service_forget_tables(service);
 	if (service->bell >= 0)
 		close(service->bell);

@@ -10,6 +10,7 @@
 #include <ev.h>
 
 #include "supervisor/clients.h"
+#include "supervisor/pulse.h"
 
 struct app;
 struct session;
@@ -31,6 +32,8 @@ struct service {
 	int bell;                      /* of the attached one, open for both: -1 */
 	struct session *joining, **joining_end;   /* whose JOIN waits for room in its session */
 	ev_timer slice;                /* runs while something of an ended epoch is to be done */
+	struct reaper reaper;
+	struct pulse pulse;
 	ev_timer grace;                /* for clients of an ended epoch whose channels are awaited; awaited.c */
 };
 

@@ -205,6 +205,8 @@ static bool on_ready(struct session *session)
 		app_is_up(app, NULL);   /* tells those who wait */
 	else
 		sessions_app_changed(session->sessions, app);
+	app_watchdog_start(app);
+	pulse_start(&service->pulse);
 	return true;
 }
 
@@ -263,6 +265,8 @@ bool app_on_packet(struct session *session, union ep_wire_packet *packet)
 		clients_refused(session->service->clients, packet->refusals.count);
 		return true;
 	case EP_WIRE_PONG:
+		if (session->service->app->config->readiness == READINESS_ATTACH)
+			app_watchdog_start(session->service->app);
 		return true;
 	case EP_WIRE_GOODBYE:
 		app_detached(session);
@@ -317,6 +321,8 @@ void app_detached(struct session *session)
 	struct service *service = session->service;
 
 	service->attached = NULL;
+	pulse_stop(&service->pulse);
+	app_detached_watchdog(service->app);
 	/* To nobody. Whoever attaches next knows none of them, and would say that nothing was left. */
 	service_tell_gone(service);
 	offer_anew(service);
@@ -426,6 +432,7 @@ void sessions_fence_moved(struct sessions *sessions, struct app *app)
 	service->attached = service->attaching = NULL;
 	offer_anew(service);
 	clients_end_all(service->clients);
+	reaper_remove_all(&service->reaper);
 	ev_timer_again(app->epochd->loop, &service->slice);
 }
 

@@ -186,6 +186,7 @@ static int publish(struct session *session, struct client *client, const struct 
 	clients_publish(clients, client);
 	client->session = session;
 	session->client = client;
+	reaper_add(&session->service->reaper, client);
 	r = say_joined(session, client, ends);
 	if (r == 0)
 		return 0;

@@ -67,6 +67,7 @@ static void take_back(struct session *session, struct client *client)
 	awaited_forget(client, session->service);
 	client->session = session;
 	session->client = client;
+	reaper_heard(&session->service->reaper, client);
 	say_resumed(session);
 	FAULT(client_resumed);
 }
@@ -228,6 +229,8 @@ static void finish(struct session *session)
 		app_is_up(app, NULL);
 	else
 		sessions_app_changed(session->sessions, app);
+	app_watchdog_start(app);
+	pulse_start(&service->pulse);
 }
 
 bool app_on_resuming(struct session *session, const union ep_wire_packet *packet)

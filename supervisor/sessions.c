@@ -190,6 +190,8 @@ static bool on_packet(struct session *session, union ep_wire_packet *packet)
 		return packet->head.kind == EP_WIRE_ATTACH ? app_on_packet(session, packet) :
 							     client_on_packet(session, packet);
 	case SESSION_CLIENT:
+		if (session->client)
+			reaper_heard(&session->service->reaper, session->client);
 		return client_on_packet(session, packet);
 	case SESSION_ATTACHING:
 	case SESSION_ATTACHED:

@@ -139,7 +139,7 @@ tests_fuzz_replay_wire_SOURCES = tests/fuzz/replay.c tests/fuzz/fuzz_wire.c test
 FUZZ_CC = clang
 fuzz_flags = -std=gnu11 -g -O1 -fsanitize=fuzzer,address $(DEFS) $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 fuzz_supervisor = awaited clients clients_recover closer overdue control_access identity kernel ledger log printable \
-	service session_app session_client session_resume sessions
+	pulse reaper service session_app session_client session_resume sessions
 fuzz_built = tests/fuzz/fuzz_channel tests/fuzz/fuzz_wire
 CLEANFILES += $(fuzz_built)
 .PHONY: fuzz clean-fuzz
@@ -186,6 +186,7 @@ integration_tests = \
 	tests/integration/health.sh \
 	tests/integration/hostile.sh \
 	tests/integration/intensity.sh \
+	tests/integration/keepalive.sh \
 	tests/integration/lost.sh \
 	tests/integration/manuals.sh \
 	tests/integration/nginx.sh \

@@ -48,8 +48,8 @@ static int print(struct ctl *ctl, const struct table *table, const char *none)
 int ctl_show_clients(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct table_column columns[] = {
-		{ "HANDLE", false }, { "NAME", false }, { "PID", true }, { "UID", true }, { "SINCE", false },
-		{ "SENT", true }, { "RECEIVED", true },
+		{ "HANDLE", false }, { "NAME", false }, { "STATE", false }, { "PID", true }, { "UID", true },
+		{ "SINCE", false }, { "SENT", true }, { "RECEIVED", true },
 	};
 	CLEANUP(answer_clear) struct answer answer = { 0 };
 	CLEANUP(free_table) struct table *table = NULL;
@@ -70,6 +70,8 @@ int ctl_show_clients(struct ctl *ctl, int argc, char **argv)
 			return ctl_no_memory();
 		table_cell(table, PAINT_NONE, "%s", ctl_string(client, "handle"));
 		table_cell(table, PAINT_NONE, "%s", ctl_string(client, "name"));
+		table_cell(table, strcmp(ctl_string(client, "state"), "connected") == 0 ? PAINT_NONE : PAINT_WAIT, "%s",
+			   ctl_string(client, "state"));
 		table_cell(table, PAINT_NONE, "%.0f", ctl_number(client, "pid"));
 		table_cell(table, PAINT_NONE, "%.0f", ctl_number(client, "uid"));
 		table_cell(table, PAINT_NONE, "%s", text_time(since, ctl_string(client, "since")));
