@@ -141,12 +141,12 @@ static int load_last_run(struct store *store, struct store_found *found)
 	identity->run = 1;
 	identity->unclean = 0;
 	if (r == 1) {
-		bool clean = sqlite3_column_int(stmt, 3);
+		int how = sqlite3_column_int(stmt, 3);   /* enum store_ending */
 
 		identity->run += (uint64_t)sqlite3_column_int64(stmt, 0);
-		identity->unclean = (uint64_t)sqlite3_column_int64(stmt, 2) + !clean;
+		identity->unclean = (uint64_t)sqlite3_column_int64(stmt, 2) + (how == STORE_UNCLEAN);
 		sql_text(store->last_boot_id, sizeof store->last_boot_id, stmt, 1);
-		found->last_clean = found->last_clean && clean;
+		found->last_clean = found->last_clean && how == STORE_CLEAN;
 	}
 	return r < 0 ? r : 0;
 }
@@ -542,10 +542,10 @@ void store_set_keep(struct store *store, unsigned events, unsigned incarnations)
 	pthread_mutex_unlock(&store->lock);
 }
 
-int store_close(struct store *closing, bool clean)
+int store_close(struct store *closing, enum store_ending how)
 {
 	CLEANUP(destroy) struct store *store = closing;
-	struct ending ending = { .clean = clean };
+	struct ending ending = { .how = how };
 	int r;
 
 	if (!store)

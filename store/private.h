@@ -151,7 +151,7 @@ uint64_t store_untold_number(uint64_t above);
 
 /* writer.c. store_commit() is the writer's, and store_close()'s after that has ended. */
 struct ending {
-	bool clean;
+	enum store_ending how;
 };
 void *store_writer_main(void *store);
 int store_commit(struct store *store, const struct ending *ending);

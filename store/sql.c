@@ -35,7 +35,7 @@ static const char *const sql[SQL_STMTS] = {
 	[SQL_LAST_RUN] = "SELECT id, boot_id, unclean, clean FROM run ORDER BY id DESC LIMIT 1",
 	[SQL_INSERT_RUN] = "INSERT OR REPLACE INTO run (id, boot_id, started_at, unclean)"
 		" VALUES (?, ?, ?, ?)",
-	[SQL_END_RUN] = "UPDATE run SET clean = 1 WHERE id = ?",
+	[SQL_END_RUN] = "UPDATE run SET clean = ? WHERE id = ?",
 	[SQL_PRUNE_RUNS] = "DELETE FROM run WHERE id <= ? - 1000",
 	[SQL_PUT_APPLICATION] = "INSERT INTO application (" APPLICATION_COLUMNS ")"
 		" VALUES (?, ?, ?, ?, ?, ?, ?" STORE_TOTALS(MARK) ")"

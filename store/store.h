@@ -81,10 +81,11 @@ void store_check(struct store *store);
 /* Other limits than store_open() was given; from the next commit on. */
 void store_set_keep(struct store *store, unsigned events, unsigned incarnations);
 
-/* Commits what is dirty, blocking for as long as that takes, and closes. clean: the run is recorded
- * as ended clean. store becomes invalid whatever is returned; NULL is fine (0). A negative errno means
+/* Commits what is dirty, blocking for as long as that takes, and closes. CLEAN: the run is recorded
+ * as ended clean: nothing runs any more. KEPT: it ended as it was asked to, and all runs on. store becomes invalid whatever is returned; NULL is fine (0). A negative errno means
  * that the last state is not durable: the segments must then be left where they are. */
-int store_close(struct store *store, bool clean);
+enum store_ending { STORE_UNCLEAN, STORE_CLEAN, STORE_KEPT };
+int store_close(struct store *store, enum store_ending ending);
 
 /* ---- applications ---- */
 

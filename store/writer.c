@@ -124,8 +124,8 @@ static int write_ending(struct store *store, struct flight *flight, const struct
 {
 	int r = sql_run(&store->sql, SQL_META_SET, "si", "event_ceiling", (int64_t)flight->ceiling);
 
-	if (r >= 0 && ending->clean)
-		r = sql_run(&store->sql, SQL_END_RUN, "i", (int64_t)store->identity.run);
+	if (r >= 0 && ending->how != STORE_UNCLEAN)
+		r = sql_run(&store->sql, SQL_END_RUN, "ii", (int64_t)ending->how, (int64_t)store->identity.run);
 	return r;
 }
 

@@ -242,6 +242,46 @@ void clients_free(struct clients *clients)
 	free(clients);
 }
 
+static void each_in(const struct client *head, client_fn *fn, void *user)
+{
+	struct client *client = head->next, *next;
+
+	for (; client != head; client = next) {
+		next = client->next;
+		fn(client, user);
+	}
+}
+
+static void free_client(struct clients *clients, struct client *client)
+{
+	if (clients->place.forget)
+		clients->place.forget(client, clients->place.user);
+	list_remove(client);
+	/* Without memory it is lost until the next epoch's supervisor: not given out twice, at least. */
+	(void)clients_free_index(clients, ep_handle_index(client->handle));
+	ep_channel_unmap(&client->channel);
+	overdue_free(client->overdue);
+	free(client);
+}
+
+static void abandon(struct client *client, void *user)
+{
+	struct clients *clients = user;
+
+	if (clients->place.ended)
+		clients->place.ended(client, clients->place.user);
+	free_client(clients, client);
+}
+
+void clients_abandon(struct clients *clients)
+{
+	struct client *const heads[] = { &clients->present, &clients->leaving, &clients->ended, &clients->told,
+					 &clients->late };
+
+	for (size_t i = 0; i < ARRAY_SIZE(heads); i++)
+		each_in(heads[i], abandon, clients);
+}
+
 void clients_begin(struct clients *clients, uint32_t epoch)
 {
 	if (epoch == clients->epoch)
@@ -268,16 +308,6 @@ void clients_each(const struct clients *clients, client_fn *fn, void *user)
 		next = client->next;
 		if (client->there)
 			fn(client, user);
-	}
-}
-
-static void each_in(const struct client *head, client_fn *fn, void *user)
-{
-	struct client *client = head->next, *next;
-
-	for (; client != head; client = next) {
-		next = client->next;
-		fn(client, user);
 	}
 }
 
@@ -387,18 +417,6 @@ int clients_add(struct client **out, struct clients *clients, const struct clien
 	}
 	*out = client;
 	return 0;
-}
-
-static void free_client(struct clients *clients, struct client *client)
-{
-	if (clients->place.forget)
-		clients->place.forget(client, clients->place.user);
-	list_remove(client);
-	/* Without memory it is lost until the next epoch's supervisor: not given out twice, at least. */
-	(void)clients_free_index(clients, ep_handle_index(client->handle));
-	ep_channel_unmap(&client->channel);
-	overdue_free(client->overdue);
-	free(client);
 }
 
 void clients_take_back(struct clients *clients, struct client *client)

@@ -54,6 +54,8 @@ struct clients;
 int clients_new(struct clients **out, const struct clients_place *place);
 /* What is left is counted first; takes as long as that takes. NULL is fine. */
 void clients_free(struct clients *clients);
+/* Forgets all of them, whose slots say what the next supervisor needs. Then there is nothing left to be counted. */
+void clients_abandon(struct clients *clients);
 
 /* ---- of a supervisor before us ---- */
 

@@ -57,7 +57,7 @@ enum waiting_for { FOR_NOTHING, FOR_APP, FOR_RELOAD, FOR_SHUTDOWN, FOR_STORE };
 /* What stands behind the question mark. */
 enum query_key {
 	QUERY_BEFORE = 1, QUERY_LIMIT = 2, QUERY_APP = 4, QUERY_FOLLOW = 8, QUERY_WAIT = 16,
-	QUERY_TIMEOUT = 32, QUERY_SIGNAL = 64
+	QUERY_TIMEOUT = 32, QUERY_SIGNAL = 64, QUERY_KEEP = 128
 };
 
 struct query {

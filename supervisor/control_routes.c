@@ -347,7 +347,8 @@ void route_settled(struct request *request)
 
 static void refuse(struct request *request, int r, const char *why)
 {
-	unsigned status = r == -EALREADY || r == -EINVAL || r == -ESRCH || r == -ENOTSUP ? MHD_HTTP_CONFLICT :
+	unsigned status = r == -EALREADY || r == -EINVAL || r == -ESRCH || r == -ENOTSUP ||
+					  r == -ECANCELED ? MHD_HTTP_CONFLICT :
 			  r == -EPERM ? MHD_HTTP_SERVICE_UNAVAILABLE :
 			  MHD_HTTP_INTERNAL_SERVER_ERROR;
 
@@ -395,8 +396,17 @@ static void post_reload(struct request *request)
 
 static void post_shutdown(struct request *request)
 {
-	epochd_shutdown(epochd_of(request), &request->event);
-	if (request->query.given & QUERY_WAIT)
+	int r = 0;
+
+	if (request->query.given & QUERY_KEEP)
+		r = epochd_keep(epochd_of(request), &request->event);
+	else
+		epochd_shutdown(epochd_of(request), &request->event);
+	if (r == -ENOTSUP)
+		refuse(request, r, "the program of epochd run ends with it: nothing can be kept");
+	else if (r < 0)
+		refuse(request, r, "a shutdown is under way, and everything is being stopped");
+	else if (request->query.given & QUERY_WAIT)
 		request_wait(request, FOR_SHUTDOWN);
 	else
 		answer_event(request, MHD_HTTP_ACCEPTED);
@@ -424,7 +434,7 @@ static const struct route routes[] = {
 	{ "/v1/apps/*/reset", post_reset, WAITS, .post = true },
 	{ "/v1/apps/*/signal", post_signal, WAITS | QUERY_SIGNAL, .post = true },
 	{ "/v1/reload", post_reload, WAITS, .post = true },
-	{ "/v1/shutdown", post_shutdown, WAITS, .post = true },
+	{ "/v1/shutdown", post_shutdown, WAITS | QUERY_KEEP, .post = true },
 };
 
 /* Whether the path is this pattern's, and if so what stands for each "*". */
@@ -508,6 +518,7 @@ static const struct {
 	{ "follow", QUERY_FOLLOW, parse_flag, "no value" },
 	{ "wait", QUERY_WAIT, parse_flag, "no value" },
 	{ "timeout", QUERY_TIMEOUT, parse_timeout, "a time such as 250ms or 10s" },
+	{ "keep", QUERY_KEEP, parse_flag, "no value" },
 	{ "signal", QUERY_SIGNAL, parse_signal, "a signal such as TERM" },
 };
 

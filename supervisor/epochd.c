@@ -229,6 +229,26 @@ void epochd_shutdown(struct epochd *epochd, uint64_t *event)
 	shutdown_step(epochd);
 }
 
+/* As if we were killed at this very moment, but that all we know is written down. */
+int epochd_keep(struct epochd *epochd, uint64_t *event)
+{
+	uint64_t number;
+
+	if (epochd->run_mode)
+		return -ENOTSUP;
+	if (epochd->shutting_down)
+		return -ECANCELED;
+	number = events_post(epochd->events, NULL, 0, "asked", "shutdown, and the applications go on");
+	if (event)
+		*event = number;
+	log_notice(0, "leaving: the applications go on, and the next supervisor adopts them");
+	upward_stopping(epochd->upward);
+	epochd->kept = true;
+	epochd->done = true;
+	ev_break(epochd->loop, EVBREAK_ALL);
+	return 0;
+}
+
 /* ---- once for each turn of the loop ---- */
 
 static void collect_removed(struct epochd *epochd)
@@ -475,7 +495,7 @@ static int open_store(struct epochd *epochd, struct found_at_start *at_start)
 	int r = open_database(epochd, &found);
 
 	if (r == 0 && may_do_without(epochd, &found)) {
-		store_close(STEAL(epochd->store), false);
+		store_close(STEAL(epochd->store), STORE_UNCLEAN);
 		r = use_runtime_for_state(epochd);
 		if (r == 0)
 			r = open_database(epochd, &found);
@@ -684,13 +704,15 @@ static void free_all(struct epochd *epochd, bool clean)
 	int r;
 
 	control_free(epochd->control);
+	if (epochd->kept)
+		sessions_abandon(epochd->sessions);
 	sessions_free(epochd->sessions);
 	for (size_t i = 0; i < epochd->app_count; i++)
 		app_free(epochd->apps[i]);
 	outputs_free(epochd->outputs, clean);
 	reload_free(epochd->reload);
 	events_free(epochd->events);
-	r = store_close(epochd->store, clean);
+	r = store_close(epochd->store, epochd->kept ? STORE_KEPT : clean ? STORE_CLEAN : STORE_UNCLEAN);
 	if (r < 0)
 		log_error(r, "%s: the last state is not durable: the segments in %s are kept for the "
 			  "next supervisor", epochd->state_dir, epochd->segment_dir);
@@ -764,7 +786,7 @@ int epochd_run(struct config *config, const char *file, bool conf_d,
 	}
 	signals_free(signals);
 	/* A start that failed leaves nothing either, unless something was there before. */
-	clean = r == 0 || epochd.untouched;
+	clean = (r == 0 || epochd.untouched) && !epochd.kept;
 	free_all(&epochd, clean);
 	upward_close(epochd.upward);
 	ev_loop_destroy(epochd.loop);

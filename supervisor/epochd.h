@@ -84,6 +84,7 @@ struct epochd {
 	bool runtime_is_private;        /* below the segment directory, and made by us: see paths.h */
 	bool untouched;                 /* the last run ended clean, and nothing was started since */
 	bool shutting_down;
+	bool kept;                      /* asked to leave, and to leave the applications */
 	bool done;                      /* all is down: the loop ends */
 	bool run_mode;                  /* `epochd run` */
 	bool terminal;                  /* on one, in the foreground: the program's group is put there */
@@ -121,4 +122,7 @@ void epochd_unwarn(struct epochd *epochd, const char *code);
 int epochd_reload(struct epochd *epochd, uint64_t *event);
 /* SIGTERM, POST /v1/shutdown. A second one hurries: SIGKILL to what still runs. */
 void epochd_shutdown(struct epochd *epochd, uint64_t *event);
+/* SIGUSR2, POST /v1/shutdown?keep: ends us, and nothing else: the next supervisor adopts what runs. -ENOTSUP: not of
+ * `epochd run`, whose program is its own; -ECANCELED: a shutdown is under way. */
+int epochd_keep(struct epochd *epochd, uint64_t *event);
 #endif

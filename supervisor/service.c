@@ -68,6 +68,14 @@ int service_of(struct service **out, struct sessions *sessions, struct app *app)
 	return 0;
 }
 
+void service_abandon(struct service *service)
+{
+	if (!service)
+		return;
+	clients_abandon(service->clients);
+	service_free(service);
+}
+
 void service_free(struct service *service)
 {
 	if (!service)

@@ -41,6 +41,7 @@ struct clients_place service_place(const struct app *app);
 
 /* The application's; made with the first session. -ENOMEM. */
 int service_of(struct service **out, struct sessions *sessions, struct app *app);
+void service_abandon(struct service *service);   /* frees it, and counts nothing */
 void service_free(struct service *service);   /* NULL is fine */
 
 int service_add_table(struct service *service, const void *packet, size_t size);   /* -E2BIG, -ENOMEM */

@@ -58,6 +58,7 @@ struct sessions {
 	struct session *news, **news_end;
 	uint64_t count;
 	bool malformed_logged;
+	bool abandoned;
 };
 
 /* sessions.c */

@@ -448,6 +448,19 @@ int sessions_new(struct sessions **out, struct epochd *epochd, const char *path)
 	return 0;
 }
 
+void sessions_abandon(struct sessions *sessions)
+{
+	if (!sessions)
+		return;
+	for (struct session *s = sessions->all.next; s != &sessions->all; s = s->next) {
+		s->client = NULL;
+		s->service = NULL;
+	}
+	for (size_t i = 0; i < sessions->epochd->app_count; i++)
+		service_abandon(sessions->epochd->apps[i]->service);
+	sessions->abandoned = true;
+}
+
 void sessions_free(struct sessions *sessions)
 {
 	struct ev_loop *loop;
@@ -455,7 +468,7 @@ void sessions_free(struct sessions *sessions)
 	if (!sessions)
 		return;
 	loop = sessions->epochd->loop;
-	for (size_t i = 0; i < sessions->epochd->app_count; i++)
+	for (size_t i = 0; i < sessions->epochd->app_count && !sessions->abandoned; i++)
 		sessions_forget(sessions, sessions->epochd->apps[i]);
 	while (sessions->all.next != &sessions->all)
 		session_end(sessions->all.next);
@@ -464,7 +477,8 @@ void sessions_free(struct sessions *sessions)
 	ev_timer_stop(loop, &sessions->crowded);
 	ev_timer_stop(loop, &sessions->tell);
 	close(sessions->listener.fd);
-	unlink(sessions->path);
+	if (!sessions->abandoned)
+		unlink(sessions->path);
 	closer_free(sessions->closer);
 	free(sessions->path);
 	free(sessions);

@@ -11,6 +11,8 @@ struct epochd;
 struct sessions;
 
 int sessions_new(struct sessions **out, struct epochd *epochd, const char *path);
+/* Before that, where the next supervisor goes on with all of them: nothing is counted, ended or unlinked. */
+void sessions_abandon(struct sessions *sessions);
 void sessions_free(struct sessions *sessions);   /* ends all of them; unlinks the socket; NULL is fine */
 
 /* The state of an application changed: those who wait for it are told, or offered its epoch. */

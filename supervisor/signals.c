@@ -40,6 +40,11 @@ static void ours(struct epochd *epochd, int signal)
 	case SIGTERM:
 		epochd_shutdown(epochd, NULL);
 		break;
+	case SIGUSR2:
+		r = epochd_keep(epochd, NULL);
+		if (r < 0)
+			log_error(r, "SIGUSR2: not now");
+		break;
 	default:
 		break;   /* they mean nothing to us; caught so that they end nothing */
 	}

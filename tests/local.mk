@@ -186,6 +186,7 @@ integration_tests = \
 	tests/integration/health.sh \
 	tests/integration/hostile.sh \
 	tests/integration/intensity.sh \
+	tests/integration/keep.sh \
 	tests/integration/keepalive.sh \
 	tests/integration/lost.sh \
 	tests/integration/manuals.sh \

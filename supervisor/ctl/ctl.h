@@ -29,7 +29,7 @@ struct ctl {
 	const char *instance, *runtime_dir, *database, *app, *timeout;
 	double timeout_seconds;          /* 0: none was given */
 	unsigned limit;                  /* 0: none was given */
-	bool json, all, follow, watch, wait;
+	bool json, all, follow, watch, wait, keep;
 
 	bool terminal;                   /* stdout is one */
 	struct table_style style;

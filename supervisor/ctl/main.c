@@ -14,7 +14,7 @@
 
 enum option_id {
 	OPTION_INSTANCE, OPTION_RUNTIME_DIR, OPTION_JSON, OPTION_DB, OPTION_HELP, OPTION_VERSION,
-	OPTION_WATCH, OPTION_LIMIT, OPTION_ALL, OPTION_FOLLOW, OPTION_APP, OPTION_WAIT,
+	OPTION_WATCH, OPTION_LIMIT, OPTION_ALL, OPTION_FOLLOW, OPTION_APP, OPTION_KEEP, OPTION_WAIT,
 	OPTION_TIMEOUT, OPTIONS
 };
 #define TAKES(id) (1u << (id))
@@ -40,6 +40,7 @@ static const struct {
 	[OPTION_ALL] = { "all", 'a', NULL, "all there are" },
 	[OPTION_FOLLOW] = { "follow", 'f', NULL, "go on with each new one, until ^C" },
 	[OPTION_APP] = { "app", 0, "APP", "only of this application" },
+	[OPTION_KEEP] = { "keep", 0, NULL, "the applications go on, for the next supervisor" },
 	[OPTION_WAIT] = { "wait", 0, NULL, "until it has happened" },
 	[OPTION_TIMEOUT] = { "timeout", 't', "TIME", "wait no longer than that (250ms, 10s, 5m); "
 			     "implies --wait" },
@@ -79,7 +80,7 @@ static const struct command commands[] = {
 	{ "reset", "APP ...", "forgive what is fatal, and start it", WAITS, 1, -1, false, NULL, "reset" },
 	{ "signal", "APP SIGNAL", "send a signal to its main process", 0, 2, 2, false, ctl_signal, NULL },
 	{ "reload", "", "read the configuration again", WAITS, 0, 0, true, NULL, "reload" },
-	{ "shutdown", "", "stop everything, then the supervisor", WAITS, 0, 0, true, NULL, "shutdown" },
+	{ "shutdown", "", "stop everything, then the supervisor", WAITS | TAKES(OPTION_KEEP), 0, 0, true, NULL, "shutdown" },
 };
 
 static const struct command *command_named(const char *name)
@@ -221,6 +222,9 @@ static int take(struct ctl *ctl, unsigned id, const char *value)
 		break;
 	case OPTION_APP:
 		ctl->app = value;
+		break;
+	case OPTION_KEEP:
+		ctl->keep = true;
 		break;
 	case OPTION_WAIT:
 		ctl->wait = true;

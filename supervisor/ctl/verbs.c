@@ -133,7 +133,7 @@ int ctl_supervisor_verb(struct ctl *ctl, const char *verb)
 {
 	CLEANUP(freep) char *path = NULL;
 
-	if (asprintf(&path, "/v1/%s", verb) < 0)
+	if (asprintf(&path, "/v1/%s%s", verb, ctl->keep ? "?keep" : "") < 0)
 		return ctl_no_memory();
 	return post(ctl, path, "", verb);
 }

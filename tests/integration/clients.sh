@@ -57,7 +57,7 @@ for name in one two three; do
 done
 await_stat .clients.connected 3
 expect_eq "$(ctl clients kv --json | jq -r '.clients | length')" 3 "clients listed"
-expect_match "$(ctl clients kv)" "0x0000010000200000 +kv-client +[0-9]+"
+expect_match "$(ctl clients kv)" "0x0000010000200000 +kv-client +connected +[0-9]+"
 old=$(handle_of one)
 expect_match "$(ctl handle kv "$old")" "^$old: good"
 [ "$(ctl rings kv --json | jq '[.rings[] | select(.owner == "client")] | length')" = 3 ] ||

@@ -601,6 +601,17 @@ static void free_and_drive(struct call *call)
 	drive(call);
 }
 
+START_TEST(who_keeps_is_told_why_not)
+{
+	expect("POST", "/v1/shutdown?keep", 202, "{\"event\":44}\n");
+	ck_assert_uint_eq(fake.shutdowns, 0);
+	fake.keep_result = -ENOTSUP;
+	expect("POST", "/v1/shutdown?keep", 409, "the program of epochd run ends with it: nothing can be kept");
+	fake.keep_result = -ECANCELED;
+	expect("POST", "/v1/shutdown?keep", 409, "a shutdown is under way, and everything is being stopped");
+}
+END_TEST
+
 START_TEST(a_shutdown_is_answered_at_the_end)
 {
 	struct call *call;
@@ -1410,6 +1421,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, a_client_that_sent_all_it_will_is_answered);
 	tcase_add_test(tcase, an_application_that_is_gone_ends_the_wait_for_it);
 	tcase_add_test(tcase, a_reload_is_answered_when_it_is_done);
+	tcase_add_test(tcase, who_keeps_is_told_why_not);
 	tcase_add_test(tcase, a_shutdown_is_answered_at_the_end);
 	tcase_add_test(tcase, at_the_end_everybody_is_told);
 	tcase_add_test(tcase, a_follower_hears_of_events_as_they_happen);

@@ -45,7 +45,7 @@ struct fake {
 	struct fake_store store;
 	struct app app[4];
 	struct app *apps[4];
-	int reload_result;
+	int reload_result, keep_result;
 	unsigned reloads, shutdowns;
 };
 

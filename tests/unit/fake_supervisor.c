@@ -127,6 +127,12 @@ int epochd_reload(struct epochd *epochd, uint64_t *event)
 	return fake_of(epochd)->reload_result;
 }
 
+int epochd_keep(struct epochd *epochd, uint64_t *event)
+{
+	*event = 44;
+	return fake_of(epochd)->keep_result;
+}
+
 void epochd_shutdown(struct epochd *epochd, uint64_t *event)
 {
 	fake_of(epochd)->shutdowns++;
