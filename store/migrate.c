@@ -94,6 +94,9 @@ static const char *const steps[SQL_SCHEMA_VERSION] = {
 	"ALTER TABLE application ADD COLUMN held_bytes INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE application ADD COLUMN overdue_buffers INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE application ADD COLUMN overdue_bytes INTEGER NOT NULL DEFAULT 0;",
+
+	/* Stale files in shared memory that were removed: JSON. */
+	"ALTER TABLE incarnation ADD COLUMN shm TEXT;",
 };
 
 int sql_version(sqlite3 *db, int64_t *out)

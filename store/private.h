@@ -17,6 +17,7 @@ enum {
 	EVENT_STRETCH = 10000,     /* numbers reserved ahead */
 	EVENTS_WAITING_MAX = 65536,
 	READS_MAX = 64,
+	SHM_MAX = 4096,            /* bytes of its `shm`, as the next */
 	DETAIL_MAX = 512,          /* bytes of an incarnation's detail, the NUL among them */
 	FEW_LEFT = 6,              /* epochs: with fewer, more of them are urgent */
 };

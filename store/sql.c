@@ -20,7 +20,7 @@
 #define INCARNATION_COLUMNS \
 	"epoch, pid, start_ticks, pidfd_inode, started_at, up_at, ended_at, restart, cause, code," \
 	" signal, oom, detail, reclaimed_messages, reclaimed_bytes, reclaimed_channels_lost," \
-	" collected_buffers, collected_bytes"
+	" collected_buffers, collected_bytes, shm"
 #define EVENT_COLUMNS "number, at, app, epoch, event, reason"
 
 /* The guards stand here, not with the callers: never backwards (I2), never twice (I8). */
@@ -52,7 +52,7 @@ static const char *const sql[SQL_STMTS] = {
 		" SELECT app, min(max(epoch) + 64, 16777215), min(max(epoch) + 64, 16777215), 1, 0, 0,"
 		" ifnull(min(started_at), 0) FROM incarnation GROUP BY app",
 	[SQL_PUT_INCARNATION] = "INSERT INTO incarnation (app, " INCARNATION_COLUMNS ")"
-		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 		" ON CONFLICT (app, epoch) DO UPDATE SET "
 		KEEP_KNOWN(pid) "," KEEP_KNOWN(start_ticks) "," KEEP_KNOWN(pidfd_inode) ","
 		KEEP_KNOWN(started_at) "," KEEP_KNOWN(up_at) "," KEEP_KNOWN(ended_at) ","
@@ -60,7 +60,7 @@ static const char *const sql[SQL_STMTS] = {
 		KEEP_KNOWN(signal) "," KEEP_KNOWN(oom) "," KEEP_KNOWN(detail) ","
 		KEEP_KNOWN(reclaimed_messages) "," KEEP_KNOWN(reclaimed_bytes) ","
 		KEEP_KNOWN(reclaimed_channels_lost) "," KEEP_KNOWN(collected_buffers) ","
-		KEEP_KNOWN(collected_bytes),
+		KEEP_KNOWN(collected_bytes) "," KEEP_KNOWN(shm),
 	[SQL_PUT_EVENT] = "INSERT OR IGNORE INTO event (" EVENT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?)",
 	[SQL_HIGHEST_EVENT] = "SELECT max(number) FROM event",
 	[SQL_RESTARTS_SINCE] = "SELECT app, epoch, started_at, restart FROM incarnation"
@@ -380,13 +380,13 @@ int sql_put_incarnation(struct sql *on, const char *app, const struct store_inca
 	const struct store_reclaimed *of = &row->reclaimed;
 	int64_t unknown = of->is_known ? 0 : -1;   /* all the bits: bound as NULL */
 
-	return sql_run(on, SQL_PUT_INCARNATION, "sinnnnnnssmnmsmmmmm", app, (int64_t)row->epoch,
+	return sql_run(on, SQL_PUT_INCARNATION, "sinnnnnnssmnmsmmmmms", app, (int64_t)row->epoch,
 		       (int64_t)row->pid, (int64_t)row->start_ticks, (int64_t)row->pidfd_inode,
 		       row->started_at, row->up_at, row->ended_at, row->restart, row->cause,
 		       (int64_t)row->code, (int64_t)row->signal, (int64_t)row->oom, row->detail,
 		       (int64_t)of->messages | unknown, (int64_t)of->bytes | unknown,
 		       (int64_t)of->channels_lost | unknown, (int64_t)of->collected_buffers | unknown,
-		       (int64_t)of->collected_bytes | unknown);
+		       (int64_t)of->collected_bytes | unknown, row->shm);
 }
 
 int sql_put_event(struct sql *on, const struct store_event *event)
@@ -418,7 +418,7 @@ static bool read_incarnation(struct store_incarnation *row, sqlite3_stmt *stmt)
 		},
 	};
 	return column_copy(&row->restart, stmt, 7) && column_copy(&row->cause, stmt, 8) &&
-	       column_copy(&row->detail, stmt, 12);
+	       column_copy(&row->detail, stmt, 12) && column_copy(&row->shm, stmt, 18);
 }
 
 static bool read_event(struct store_event *row, sqlite3_stmt *stmt)
@@ -438,6 +438,7 @@ void sql_page_free(struct page *page)
 		free((char *)page->incarnations[i].restart);
 		free((char *)page->incarnations[i].cause);
 		free((char *)page->incarnations[i].detail);
+		free((char *)page->incarnations[i].shm);
 	}
 	for (i = 0; page->events && i < page->count; i++) {
 		free((char *)page->events[i].app);

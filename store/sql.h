@@ -49,7 +49,7 @@ struct sql {
 
 enum sql_use { SQL_FOR_WRITING, SQL_FOR_READING };
 
-enum { SQL_SCHEMA_VERSION = 3 };
+enum { SQL_SCHEMA_VERSION = 4 };
 
 /* Of SQLite's result, by what a caller can do about it; -EUCLEAN: the database is corrupt. */
 int sql_errno(sqlite3 *db, int rc);

@@ -243,7 +243,7 @@ static char *copy_detail(const char *text)
 /* What is known replaces; the detail's owner changes with it. */
 static void merge(struct store_incarnation *into, struct store_incarnation *row)
 {
-	const char *detail = into->detail;
+	const char *detail = into->detail, *shm = into->shm;
 
 #define KEEP_KNOWN(member, unknown) \
 	if (row->member != (unknown))  \
@@ -260,10 +260,13 @@ static void merge(struct store_incarnation *into, struct store_incarnation *row)
 	KEEP_KNOWN(signal, 0);
 	KEEP_KNOWN(oom, -1);
 	KEEP_KNOWN(detail, NULL);
+	KEEP_KNOWN(shm, NULL);
 #undef KEEP_KNOWN
 	if (row->reclaimed.is_known)
 		into->reclaimed = row->reclaimed;
-	row->detail = row->detail ? detail : NULL;   /* the old one goes with `row` */
+	/* The old ones go with `row`. */
+	row->detail = row->detail ? detail : NULL;
+	row->shm = row->shm ? shm : NULL;
 }
 
 void store_free_pending(struct pending *pending)
@@ -271,6 +274,7 @@ void store_free_pending(struct pending *pending)
 	if (!pending)
 		return;
 	free((char *)pending->row.detail);
+	free((char *)pending->row.shm);
 	free(pending);
 }
 
@@ -282,6 +286,7 @@ static struct pending *new_pending(struct store *store, const struct store_incar
 		return NULL;
 	pending->row = *row;
 	pending->row.detail = row->detail ? copy_detail(row->detail) : NULL;
+	pending->row.shm = row->shm && strlen(row->shm) < SHM_MAX ? strdup(row->shm) : NULL;
 	pending->row.restart = row->restart ? intern(store, row->restart) : NULL;
 	pending->row.cause = row->cause ? intern(store, row->cause) : NULL;
 	if (!pending->row.detail == !row->detail && !pending->row.restart == !row->restart &&

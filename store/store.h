@@ -147,6 +147,9 @@ struct store_incarnation {
 	int oom;                 /* 1, 0; -1: not known */
 	const char *detail;      /* one line for people ("exec: No such file ..."); NULL. Copied. */
 	struct store_reclaimed reclaimed;
+	/* Stale files in shared memory that were removed before it began, and after it ended for good: a JSON object
+	 * (epochd-api(7)), less than 4 KiB; NULL: none. Copied. */
+	const char *shm;
 };
 
 /* Upserts in the next commit, and marks the application dirty. What is not known (0, NULL, -1)

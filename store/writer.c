@@ -58,7 +58,7 @@ static void take_off(struct store *store, struct flight *flight, const struct en
 /* Copies the next row of this application that is to be written; NULL: no more. What came or changed
  * after the state was copied waits for the next commit: each holds a past moment whole. */
 static struct pending *copy_pending(struct store_app *app, struct pending *after, uint64_t moment,
-				    struct store_incarnation *row, char *detail)
+				    struct store_incarnation *row, char *detail, char *shm)
 {
 	struct pending *next;
 
@@ -72,6 +72,10 @@ static struct pending *copy_pending(struct store_app *app, struct pending *after
 			snprintf(detail, DETAIL_MAX, "%s", row->detail);
 			row->detail = detail;
 		}
+		if (row->shm) {
+			snprintf(shm, SHM_MAX, "%s", row->shm);
+			row->shm = shm;
+		}
 		next->written = next->version;
 	}
 	pthread_mutex_unlock(&app->store->lock);
@@ -82,10 +86,10 @@ static int write_rows(struct sql *into, struct store_app *app, uint64_t moment)
 {
 	struct store_incarnation row;
 	struct pending *pending = NULL;
-	char detail[DETAIL_MAX];
+	char detail[DETAIL_MAX], shm[SHM_MAX];
 	int r;
 
-	while ((pending = copy_pending(app, pending, moment, &row, detail))) {
+	while ((pending = copy_pending(app, pending, moment, &row, detail, shm))) {
 		r = sql_put_incarnation(into, app->name, &row);
 		if (r < 0)
 			return r;
@@ -188,6 +192,7 @@ static void land_app(struct store *store, struct store_app *app)
 	for (; written; written = next) {
 		next = written->next;
 		free((char *)written->row.detail);
+		free((char *)written->row.shm);
 		free(written);
 	}
 }

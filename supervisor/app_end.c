@@ -527,6 +527,8 @@ void app_decide(struct app *app)
 		strays_are_gone(app);
 	else
 		decide_after_end(app);
+	if (app->state == APP_STOPPED || app->state == APP_FATAL)
+		app_clean_shm(app, app->end_epoch);
 	app_save(app);
 	group_is_down(app);
 }

@@ -168,6 +168,9 @@ bool app_notify_sender(pid_t pid, uid_t uid, void *user);
 struct notify_message;
 void app_on_notify(const struct notify_message *message, void *user);
 
+/* app_shm.c: stale files, listed with that incarnation. */
+void app_clean_shm(struct app *app, uint32_t epoch);
+
 /* groups.c */
 bool group_lets(struct app *app);            /* may it start now? otherwise it waits, with the reason */
 void group_failed(struct app *app);          /* its end takes others down */

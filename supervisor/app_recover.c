@@ -504,6 +504,7 @@ static void spawn_again(struct app *app)
 	app->oom_kills = -1;
 	app_open_output(app);
 	app_open_notify(app);
+	app_clean_shm(app, app->epoch);
 	/* That of a child which found its word cancelled is nobody's. */
 	ledger_identity_set(app->ledger, 0, &app->identity);
 	/* Release, with the child's compare-and-swap. Another attempt: an old child cannot take it. */

@@ -466,8 +466,10 @@ void app_try_start(struct app *app)
 	} else if (app->epoch + 1 > app->reserved) {
 		hold(app);
 	} else if (app->config->external) {
+		app_clean_shm(app, app->epoch);
 		expect(app);
 	} else if (begin_next(app, 0)) {
+		app_clean_shm(app, app->epoch);
 		app_spawn(app);
 	}
 }

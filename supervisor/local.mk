@@ -15,6 +15,7 @@ libsupervisor_la_SOURCES = \
 	%D%/app_notify.c \
 	%D%/app_private.h \
 	%D%/app_recover.c \
+	%D%/app_shm.c \
 	%D%/app_start.c \
 	%D%/awaited.c \
 	%D%/awaited.h \

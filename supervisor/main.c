@@ -14,6 +14,7 @@
 #include "supervisor/fault.h"
 #include "supervisor/log.h"
 #include "supervisor/paths.h"
+#include "supervisor/shm.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -30,6 +31,7 @@ enum {
 	OPT_RESTART,
 	OPT_READINESS,
 	OPT_HTTP,
+	OPT_SHM,
 	OPT_LIST_FAULTS,
 };
 
@@ -55,6 +57,8 @@ static const char usage[] =
 	"  --restart POLICY     always, on-failure (default) or never\n"
 	"  --readiness HOW      none (default), notify or attach\n"
 	"  --http ADDR:PORT     GET of metrics, health and stats\n"
+	"  --shm PATTERN        stale files of it in /dev/shm (\"/app-*\"), removed before it starts;\n"
+	"                       may be said again\n"
 	"\n"
 	"epochctl(1) asks a running epochd. Example: epochd run -- redis-server --port 7000\n";
 
@@ -71,6 +75,7 @@ static const struct option long_options[] = {
 	{ "restart", required_argument, NULL, OPT_RESTART },
 	{ "readiness", required_argument, NULL, OPT_READINESS },
 	{ "http", required_argument, NULL, OPT_HTTP },
+	{ "shm", required_argument, NULL, OPT_SHM },
 #ifdef EPOCHD_FAULTS
 	{ "list-fault-points", no_argument, NULL, OPT_LIST_FAULTS },
 #endif
@@ -80,6 +85,8 @@ static const struct option long_options[] = {
 struct command_line {
 	const char *verb;          /* "run", "check" or NULL */
 	const char *file, *name, *http;
+	char **shm;                /* ends with NULL; NULL: none */
+	size_t shm_count;
 	char **rest;               /* what follows the options */
 	bool has_restart, has_readiness;
 	enum restart_policy restart;
@@ -88,14 +95,34 @@ struct command_line {
 	struct log_options log;
 };
 
+static int complain_more(void)
+{
+	fputs("Try 'epochd --help'.\n", stderr);
+	return EXIT_USAGE;
+}
+
 static int complain(const char *text, const char *value)
 {
 	if (value)
 		fprintf(stderr, "epochd: %s '%s'\n", text, value);
 	else
 		fprintf(stderr, "epochd: %s\n", text);
-	fputs("Try 'epochd --help'.\n", stderr);
-	return EXIT_USAGE;
+	return complain_more();
+}
+
+/* For the configuration, which frees it. */
+static int add_pattern(struct command_line *line, const char *pattern)
+{
+	char **grown = realloc(line->shm, (line->shm_count + 2) * sizeof *grown);
+
+	if (!grown)
+		return log_error(-ENOMEM, "--shm"), EXIT_FAILURE;
+	line->shm = grown;
+	grown[line->shm_count] = strdup(pattern);
+	if (!grown[line->shm_count])
+		return log_error(-ENOMEM, "--shm"), EXIT_FAILURE;
+	grown[++line->shm_count] = NULL;
+	return 0;
 }
 
 static bool is_verb(const struct command_line *line, const char *verb)
@@ -116,6 +143,12 @@ static int parse_run_option(struct command_line *line, int option, const char *n
 		line->http = optarg;
 		return config_parse_listen(optarg) < 0 ?
 		       complain("--http: expected ADDR:PORT such as 127.0.0.1:9190, not", optarg) : 0;
+	case OPT_SHM:
+		if (shm_pattern_is_wrong(optarg)) {
+			fprintf(stderr, "epochd: --shm: expected %s, not '%s'\n", shm_pattern_is_wrong(optarg), optarg);
+			return complain_more();
+		}
+		return add_pattern(line, optarg);
 	case OPT_RESTART:
 		line->has_restart = true;
 		return config_parse_restart(optarg, &line->restart) < 0 ?
@@ -278,6 +311,7 @@ static int run(struct command_line *line)
 	app->restart = line->has_restart ? line->restart : RESTART_ON_FAILURE;
 	if (line->has_readiness)
 		app->readiness = line->readiness;
+	app->shm = line->shm;
 	if (line->http)
 		config->http_listen = strdup(line->http);
 	if (rename_instance(config, line->options.instance ? line->options.instance : name) < 0)

@@ -287,9 +287,17 @@ json_t *report_app_json(const struct report_app *app)
 			 "shm_cleaned", shm_cleaned_json(app));
 }
 
+/* As app_shm.c made it. */
+static json_t *shm_json(const char *text)
+{
+	json_t *json = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+
+	return json ? json : json_null();
+}
+
 json_t *report_incarnation_json(const struct store_incarnation *row)
 {
-	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "epoch", (json_int_t)row->epoch,
 			 "pid", count_or_null((uint64_t)row->pid, row->pid > 0),
 			 "started_at", report_time(row->started_at),
@@ -302,7 +310,8 @@ json_t *report_incarnation_json(const struct store_incarnation *row)
 			 "oom", oom_json(row->oom),
 			 "detail", report_text(row->detail),
 			 "reclaimed", reclaimed_json(&row->reclaimed),
-			 "garbage_collected", collected_json(&row->reclaimed));
+			 "garbage_collected", collected_json(&row->reclaimed),
+			 "shm_cleaned", shm_json(row->shm));
 }
 
 json_t *report_event_json(const struct store_event *event)

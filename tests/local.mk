@@ -114,7 +114,9 @@ tests_torture_peer_SOURCES = tests/torture/peer.c tests/torture/torture.h
 tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
 # The one that hostile.sh lets loose knows the library's inside; the other one does not.
-check_PROGRAMS += tests/lib/detacher tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile
+check_PROGRAMS += tests/lib/detacher tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile \
+	tests/lib/mapper
+tests_lib_mapper_SOURCES = tests/lib/mapper.c
 tests_lib_holder_SOURCES = tests/lib/holder.c tests/lib/api_messages.h
 tests_lib_holder_LDADD = libepochd.la
 tests_lib_detacher_SOURCES = tests/lib/detacher.c tests/lib/api_messages.h
@@ -207,6 +209,7 @@ integration_tests = \
 	tests/integration/run_mode.sh \
 	tests/integration/schema.sh \
 	tests/integration/second_instance.sh \
+	tests/integration/shm.sh \
 	tests/integration/shutdown.sh \
 	tests/integration/shutdown_strays.sh \
 	tests/integration/slow_fsync.sh \

@@ -67,6 +67,7 @@ static void keep_strings(struct store_incarnation *row)
 	row->restart = copy_of(row->restart);
 	row->cause = copy_of(row->cause);
 	row->detail = copy_of(row->detail);
+	row->shm = copy_of(row->shm);
 }
 
 static void drop_strings(struct store_incarnation *row)
@@ -74,6 +75,7 @@ static void drop_strings(struct store_incarnation *row)
 	free((char *)row->restart);
 	free((char *)row->cause);
 	free((char *)row->detail);
+	free((char *)row->shm);
 }
 
 static void on_app(const char *name, const struct store_state *state,

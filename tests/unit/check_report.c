@@ -159,7 +159,8 @@ START_TEST(an_incarnation_tells_its_whole_life)
 		.detail = "it said goodbye",
 	};
 	struct store_incarnation young = { .epoch = 1, .code = -1, .signal = 61, .oom = -1,
-					   .reclaimed = { true, 1, 2, 3, 4, 5 } };
+					   .reclaimed = { true, 1, 2, 3, 4, 5 },
+					   .shm = "{\"files\":1,\"bytes\":2,\"names\":[\"/kv-1\"]}" };
 
 	assert_json(report_incarnation_json(&row),
 		    "{\"epoch\":5,\"pid\":99,\"started_at\":\"2025-11-22T20:14:02.511Z\","
@@ -167,13 +168,14 @@ START_TEST(an_incarnation_tells_its_whole_life)
 		    "\"ended_at\":\"2025-11-22T20:14:02.511Z\",\"restart\":\"crashed\","
 		    "\"cause\":\"exited\",\"code\":0,\"signal\":null,\"oom\":false,"
 		    "\"detail\":\"it said goodbye\",\"reclaimed\":null,"
-		    "\"garbage_collected\":null}");
+		    "\"garbage_collected\":null,\"shm_cleaned\":null}");
 	assert_json(report_incarnation_json(&young),
 		    "{\"epoch\":1,\"pid\":null,\"started_at\":null,\"up_at\":null,"
 		    "\"ended_at\":null,\"restart\":null,\"cause\":null,\"code\":null,"
 		    "\"signal\":\"61\",\"oom\":null,\"detail\":null,"
 		    "\"reclaimed\":{\"messages\":1,\"bytes\":2,\"channels_lost\":3},"
-		    "\"garbage_collected\":{\"buffers\":4,\"bytes\":5}}");
+		    "\"garbage_collected\":{\"buffers\":4,\"bytes\":5},"
+		    "\"shm_cleaned\":{\"files\":1,\"bytes\":2,\"names\":[\"/kv-1\"]}}");
 }
 END_TEST
 

@@ -1107,7 +1107,7 @@ END_TEST
 START_TEST(an_older_schema_is_migrated)
 {
 	static const char *const since[] = { "reclaimed_messages", "reclaimed_bytes", "reclaimed_channels_lost",
-					     "collected_buffers", "collected_bytes" };
+					     "collected_buffers", "collected_bytes", "shm" };
 	static const char *const since_causes[] = { "held_buffers", "held_bytes", "overdue_buffers", "overdue_bytes" };
 	struct store *store = start();
 	struct store_state state;
@@ -1128,7 +1128,7 @@ START_TEST(an_older_schema_is_migrated)
 	ask_number("UPDATE application SET collected_buffers = 5, collected_bytes = 320");
 	ask_number("PRAGMA user_version = 1");
 	store = start();
-	ck_assert_int_eq(ask_number("PRAGMA user_version"), 3);
+	ck_assert_int_eq(ask_number("PRAGMA user_version"), 4);
 	store_app_state(get(store, "kv"), &state);
 	ck_assert_uint_eq(state.totals[STORE_TOTAL_abandoned_buffers], 5);
 	ck_assert_uint_eq(state.totals[STORE_TOTAL_abandoned_bytes], 320);
