@@ -147,6 +147,12 @@ int ep_registry_check(const struct ep_page *copy, size_t size, const char **why)
 	return 0;
 }
 
+uint32_t ep_registry_other_layout(const struct ep_page *copy)
+{
+	return atomic_load_explicit(&copy->magic, memory_order_relaxed) == EP_REGISTRY_MAGIC &&
+	       copy->layout != EP_LAYOUT && copy->checksum == checksum_of(copy) ? copy->layout : 0;
+}
+
 static int check_whose(const struct ep_page *copy, const struct ep_registry_id *id, const char **why)
 {
 	if (!text_is(copy->name, sizeof copy->name, id->name))
@@ -227,30 +233,48 @@ int ep_registry_back_slots(struct ep_page *page, int directory, const char *name
 	return 0;
 }
 
-void ep_registry_close_fence(int directory, const char *name)
+/* State, serving and cause are one byte of the fence word, so this is one store, as app_fence()'s is, for whoever has it
+ * mapped. I3: nothing is served from here on. */
+static void close_fence(int fd, uint64_t fence)
 {
-	CLEANUP(ep_close_fd) int fd = openat(directory, name,
-					  O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	const char *why;
-	struct ep_page *page;
-	uint64_t fence;
+	union { uint64_t word; unsigned char byte[8]; } closed = {
+		.word = ep_fence_pack(ep_fence_epoch(fence), EP_DOWN, (struct ep_end){ .cause = EP_UNSEEN }),
+	};
+
+	static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "which byte it is");
+	if (ep_fence_is_serving(fence) || ep_fence_state(fence) != EP_DOWN)
+		(void)!pwrite(fd, &closed.byte[4], 1, offsetof(struct ep_page, fence) + 4);
+}
+
+int ep_registry_retire(int directory, const char *name, const char **why)
+{
+	/* O_NONBLOCK: a FIFO of that name must not hold us. */
+	CLEANUP(ep_close_fd) int fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct ep_page copy;
 	size_t size;
 
-	if (fd < 0 || check_file(fd, &size, &why) < 0)
-		return;
-	page = map_page(fd, EP_SLOTS_AT);
-	if (!page)
-		return;
-	/* Relaxed: only a guard against files that are something else. */
-	if (atomic_load_explicit(&page->magic, memory_order_relaxed) == EP_REGISTRY_MAGIC) {
-		fence = atomic_load_explicit(&page->fence, memory_order_relaxed);
-		/* I3. Release, with the acquire in every handle check: nothing is served from here on. */
-		atomic_store_explicit(&page->fence,
-				      ep_fence_pack(ep_fence_epoch(fence), EP_DOWN,
-						    (struct ep_end){ .cause = EP_UNSEEN }),
-				      memory_order_release);
+	*why = NULL;
+	if (fd < 0 && errno == ENOENT)
+		return -ENOENT;
+	if (fd < 0)
+		*why = "it cannot be opened";
+	else if (check_file(fd, &size, why) == 0 && pread(fd, &copy, sizeof copy, 0) != (ssize_t)sizeof copy)
+		*why = "it cannot be read";
+	/* Relaxed, all: a private copy; only a guard against files that are something else. */
+	if (*why || atomic_load_explicit(&copy.magic, memory_order_relaxed) != EP_REGISTRY_MAGIC) {
+		*why = *why ? *why : "it has no registry's magic";
+		return 0;
 	}
-	munmap(page, EP_SLOTS_AT);
+	close_fence(fd, atomic_load_explicit(&copy.fence, memory_order_relaxed));
+	ep_registry_check(&copy, size, why);
+	return 0;
+}
+
+void ep_registry_close_fence(int directory, const char *name)
+{
+	const char *why;
+
+	ep_registry_retire(directory, name, &why);
 }
 
 void ep_registry_unmap(struct ep_page *page)

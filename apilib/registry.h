@@ -118,6 +118,9 @@ static inline size_t ep_registry_size(uint32_t slot_count)
 /* A copy that nobody else can change (I6), of a file of `size` bytes: 0, or -EBADMSG with *why. */
 int ep_registry_check(const struct ep_page *copy, size_t size, const char **why);
 
+/* The layout of an intact registry that another version of this code made; 0: it is none. */
+uint32_t ep_registry_other_layout(const struct ep_page *copy);
+
 /* Whose registry it must be. */
 struct ep_registry_id {
 	const char *uuid;
@@ -147,6 +150,10 @@ int ep_registry_back_slots(struct ep_page *page, int directory, const char *name
 /* Closes the fence of a file that is to be replaced or unlinked (I3), whoever may still have it mapped.
  * Only of a regular file of our own uid with a registry's magic; otherwise nothing is done. */
 void ep_registry_close_fence(int directory, const char *name);
+
+/* The same of a file that is not wanted, and tells why: NULL: a good one of ours (then of what, is for the caller to say);
+ * static. -ENOENT: it is there no more. */
+int ep_registry_retire(int directory, const char *name, const char **why);
 
 void ep_registry_unmap(struct ep_page *page);   /* NULL is fine */
 #endif

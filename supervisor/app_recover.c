@@ -396,9 +396,11 @@ int app_recover(struct app *app, const struct found_at_start *at_start)
 		app->cgroup = -1;
 	app->cgroup_used = app->cgroup >= 0;   /* by the supervisor before us, for all we know */
 	r = ep_registry_open(&app->registry, at_start->directory, &id, &why);
-	if (r == -EBADMSG) {
+	if (r == -EBADMSG || r == -ESTALE) {
 		epochd->segments_cleaned++;
-		log_error(0, "app %s: its registry is set aside: %s", app->config->name, why);
+		log_error(0, "app %s: its registry is replaced: %s", app->config->name,
+			  why ? why : "it is of another boot, or of another instance");
+		recovery_make_way(epochd, app->config->name);
 	}
 	if (r == 0 && !at_start->ledger_fresh) {
 		recover_from_words(app, at_start, &state);

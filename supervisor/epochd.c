@@ -629,6 +629,7 @@ static void init_watchers(struct epochd *epochd)
 static int start(struct epochd *epochd, const struct epochd_options *options)
 {
 	struct found_at_start at_start = { 0 };
+	struct recovery_peek peek = { .boot_id = epochd->boot_id };
 	int r = read_boot_id(epochd->boot_id);
 
 	if (r == 0)
@@ -641,8 +642,11 @@ static int start(struct epochd *epochd, const struct epochd_options *options)
 	if (r < 0)
 		return r;
 	at_start.directory = epochd->segments;
-	at_start.highest = recovery_highest(epochd->segments);
 	init_watchers(epochd);
+	r = recovery_peek(&peek, epochd->segments, epochd->segment_dir);
+	if (r < 0)
+		return r;
+	at_start.highest = peek.highest;
 	r = open_store(epochd, &at_start);
 	epochd->untouched = r < 0 || at_start.clean;
 	if (r == 0)

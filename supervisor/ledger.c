@@ -110,6 +110,23 @@ int ledger_peek(int directory, char uuid[static 40])
 	return 1;
 }
 
+uint32_t ledger_other_layout(int directory, const char *boot_id)
+{
+	int fd = openat(directory, LEDGER_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct ledger_header copy;
+	bool other;
+
+	if (fd < 0)
+		return 0;
+	other = pread(fd, &copy, sizeof copy, 0) == (ssize_t)sizeof copy &&
+		/* Relaxed: a private copy. What stands up to boot_id is the same in every layout. */
+		atomic_load_explicit(&copy.magic, memory_order_relaxed) == LEDGER_MAGIC &&
+		copy.layout != LEDGER_LAYOUT && copy.layout && copy.layout < 1000 &&
+		memchr(copy.boot_id, '\0', sizeof copy.boot_id) && strcmp(copy.boot_id, boot_id) == 0;
+	close(fd);
+	return other ? copy.layout : 0;
+}
+
 static int map_range(struct ledger *ledger)
 {
 	ledger->hash = calloc(LEDGER_RECORDS_MAX, sizeof *ledger->hash);

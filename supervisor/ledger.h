@@ -114,6 +114,8 @@ struct ledger_count {
 /* Reads the UUID of a ledger (of this or another boot) without opening it: what a lost store is rebuilt
  * under. 1, 0 if there is none that is good. */
 int ledger_peek(int directory, char uuid[static 40]);
+/* The layout of one that another version of this code made in this boot; 0: there is none. Changes nothing. */
+uint32_t ledger_other_layout(int directory, const char *boot_id);
 
 /* Opens the one of this instance and boot, or makes it anew (*fresh) when there is none, or one of
  * another boot or instance, or a damaged one (*why tells; static, NULL otherwise). */

@@ -46,9 +46,9 @@ static int each_name(int directory, name_fn *fn, void *user)
 	return 0;
 }
 
-static void raise_highest(int directory, const char *name, void *user)
+static void look_at_registry(int directory, const char *name, void *user)
 {
-	uint32_t *highest = user;
+	struct recovery_peek *peek = user;
 	int fd = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct ep_page page;
 	uint64_t reserved;
@@ -61,27 +61,65 @@ static void raise_highest(int directory, const char *name, void *user)
 		/* Relaxed: a private copy (I6). */
 		reserved = atomic_load_explicit(&page.highest, memory_order_relaxed);
 		epoch = ep_fence_epoch(atomic_load_explicit(&page.fence, memory_order_relaxed));
-		if (reserved <= EP_EPOCH_MAX && reserved > *highest)
-			*highest = (uint32_t)reserved;
-		if (epoch > *highest)
-			*highest = epoch;
+		if (reserved <= EP_EPOCH_MAX && reserved > peek->highest)
+			peek->highest = (uint32_t)reserved;
+		if (epoch > peek->highest)
+			peek->highest = epoch;
+		if (!peek->other_layout && memcmp(page.boot_id, peek->boot_id, strlen(peek->boot_id) + 1) == 0) {
+			peek->other_layout = ep_registry_other_layout(&page);
+			snprintf(peek->name, sizeof peek->name, "%s", name);
+		}
 	}
 	close(fd);
 }
 
-uint32_t recovery_highest(int directory)
+int recovery_peek(struct recovery_peek *peek, int directory, const char *path)
 {
-	uint32_t highest = 0;
+	uint32_t layout;
 
-	each_name(directory, raise_highest, &highest);
-	return highest;
+	each_name(directory, look_at_registry, peek);
+	layout = peek->other_layout;
+	if (!layout) {
+		layout = ledger_other_layout(directory, peek->boot_id);
+		snprintf(peek->name, sizeof peek->name, "the ledger");
+	}
+	if (!layout)
+		return 0;
+	return log_error(-EPROTO, "%s: %s is of layout %u, which another version of epochd made: nothing was touched. "
+			 "Start that version, and end it (epochctl shutdown); or, if nothing of it runs any more, "
+			 "remove that folder", path, peek->name, layout);
 }
 
 /* ---- what is there and belongs to nobody ---- */
 
+/* Of a configured application, but nothing that can be replaced: a folder, or a file of another user. */
+static void set_aside(struct epochd *epochd, const char *name)
+{
+	char aside[300];
+
+	for (int i = 0; i < 1000; i++) {
+		snprintf(aside, sizeof aside, ".%.200s.aside-%d", name, i);
+		if (renameat2(epochd->segments, name, epochd->segments, aside, RENAME_NOREPLACE) == 0) {
+			log_error(0, "segment %s/%s: not ours to replace: set aside as %s", epochd->segment_dir, name,
+				  aside);
+			return;
+		}
+	}
+}
+
+void recovery_make_way(struct epochd *epochd, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(epochd->segments, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    (st.st_uid != geteuid() || S_ISDIR(st.st_mode)))
+		set_aside(epochd, name);
+}
+
 static void clean_if_unknown(int directory, const char *name, void *user)
 {
 	struct epochd *epochd = user;
+	const char *why;
 	struct stat st;
 
 	if (epochd_app(epochd, name))
@@ -89,11 +127,12 @@ static void clean_if_unknown(int directory, const char *name, void *user)
 	if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid != geteuid() ||
 	    S_ISDIR(st.st_mode))
 		return;   /* not ours: never touched */
-	ep_registry_close_fence(directory, name);   /* I3: whoever has it mapped */
+	if (ep_registry_retire(directory, name, &why) < 0)   /* I3: whoever has it mapped */
+		return;
 	if (unlinkat(directory, name, 0) == 0) {
 		epochd->segments_cleaned++;
-		log_notice(0, "segment %s/%s: of no application that is configured: removed",
-			   epochd->segment_dir, name);
+		log_notice(0, "segment %s/%s: %s: removed", epochd->segment_dir, name,
+			   why ? why : "of no application that is configured");
 	}
 }
 

@@ -25,8 +25,17 @@ struct found_at_start {
 int recovery_look(struct epochd *epochd, const struct found_at_start *at_start);
 /* Everything is in place: each goes on. */
 void recovery_go_on(struct epochd *epochd);
-/* The highest epoch that any registry in the directory knows to have been reserved. */
-uint32_t recovery_highest(int directory);
+/* What all registries in a directory say together. */
+struct recovery_peek {
+	const char *boot_id;
+	uint32_t highest;        /* epoch that any of them knows to have been reserved */
+	uint32_t other_layout;   /* of one that another version made in this boot; 0 */
+	char name[64];
+};
+/* Changes nothing. -EPROTO: something there is of another version, which is logged: it must not be touched. */
+int recovery_peek(struct recovery_peek *peek, int directory, const char *path);
+/* Something that can not be replaced stands where an application's registry is to be: it gets another name. */
+void recovery_make_way(struct epochd *epochd, const char *name);
 /* Removes what a clean end leaves in the segment directory: all is durable elsewhere. */
 void recovery_clean_up(int directory);
 /* Takes an application out for good: it is down and not configured any more. */

@@ -115,7 +115,9 @@ tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
 # The one that hostile.sh lets loose knows the library's inside; the other one does not.
 check_PROGRAMS += tests/lib/detacher tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile \
-	tests/lib/mapper
+	tests/lib/mapper tests/lib/mutator
+tests_lib_mutator_SOURCES = tests/lib/mutator.c
+tests_lib_mutator_LDADD = libep.la
 tests_lib_mapper_SOURCES = tests/lib/mapper.c
 tests_lib_holder_SOURCES = tests/lib/holder.c tests/lib/api_messages.h
 tests_lib_holder_LDADD = libepochd.la
@@ -192,6 +194,7 @@ integration_tests = \
 	tests/integration/keepalive.sh \
 	tests/integration/lost.sh \
 	tests/integration/manuals.sh \
+	tests/integration/mutated.sh \
 	tests/integration/nginx.sh \
 	tests/integration/no_room.sh \
 	tests/integration/nothing_grows.sh \

@@ -446,6 +446,35 @@ START_TEST(no_damage_is_believed)
 }
 END_TEST
 
+/* An intact one of another version is told from one that is damaged; and what is not wanted is fenced, with the reason. */
+START_TEST(another_layout_is_told_from_damage)
+{
+	struct ep_page *page = create(), copy;
+	const char *why;
+
+	fence(page, ep_fence_pack(7, EP_UP, (struct ep_end){ 0 }));
+	copy = *page;
+	ck_assert_uint_eq(ep_registry_other_layout(&copy), 0);
+	copy.layout = EP_LAYOUT + 1;
+	ck_assert_uint_eq(ep_registry_other_layout(&copy), 0);
+	copy.checksum = checksum_of(&copy);
+	ck_assert_uint_eq(ep_registry_other_layout(&copy), EP_LAYOUT + 1);
+	atomic_store(&copy.magic, 1);
+	ck_assert_uint_eq(ep_registry_other_layout(&copy), 0);
+
+	ck_assert_int_eq(ep_registry_retire(directory, "nobody", &why), -ENOENT);
+	ck_assert_int_eq(ep_registry_retire(directory, "kv", &why), 0);
+	ck_assert_ptr_null(why);
+	ck_assert_uint_eq(fence_of(page), ep_fence_pack(7, EP_DOWN, (struct ep_end){ .cause = EP_UNSEEN }));
+	page->checksum++;
+	fence(page, ep_fence_pack(8, EP_STOPPING, (struct ep_end){ 0 }));
+	ck_assert_int_eq(ep_registry_retire(directory, "kv", &why), 0);
+	ck_assert_str_eq(why, "its checksum is wrong");
+	ck_assert_uint_eq(fence_of(page), ep_fence_pack(8, EP_DOWN, (struct ep_end){ .cause = EP_UNSEEN }));
+	ep_registry_unmap(page);
+}
+END_TEST
+
 static void fill(TCase *tcase)
 {
 	tcase_add_checked_fixture(tcase, set_up, tear_down);
@@ -465,6 +494,7 @@ static void fill(TCase *tcase)
 	tcase_add_test(tcase, a_full_directory_is_an_error);
 	tcase_add_test(tcase, slots_are_allocated_as_asked_and_then_said);
 	tcase_add_test(tcase, slots_of_a_replaced_file_are_not_grown);
+	tcase_add_test(tcase, another_layout_is_told_from_damage);
 	tcase_add_test(tcase, no_damage_is_believed);
 }
 
