@@ -29,6 +29,16 @@ static bool has_close_range_cloexec(void)
 	return syscall(SYS_close_range, ~0u, ~0u, CLOSE_RANGE_CLOEXEC) == 0;
 }
 
+static bool has_passrights(void)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), off = 0;
+	bool has = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return has;
+}
+
 static bool has_peer_pidfd(void)
 {
 	int pair[2], pidfd = -1;
@@ -90,6 +100,7 @@ static void mask_newer(struct kernel *kernel)
 	kernel->peer_pidfd &= release >= 6005;
 	kernel->pidfd_inode &= release >= 6009;
 	kernel->pidfd_info_exit &= release >= 6015;
+	kernel->refuses_rights &= release >= 6016;
 }
 #endif
 
@@ -101,6 +112,7 @@ void kernel_probe(struct kernel *out)
 	/* The file says so itself: a root cgroup has none on any kernel. cgroup_kill() looks. */
 	out->cgroup_kill = true;
 	out->peer_pidfd = has_peer_pidfd();
+	out->refuses_rights = has_passrights();
 	out->pidfd_inode = self >= 0 && has_pidfd_inode(self);
 	out->pidfd_info_exit = out->pidfd_inode && has_pidfd_info_exit();
 	if (self >= 0)

@@ -9,6 +9,9 @@
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
 #endif
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
 
 struct kernel {
 	bool close_range_cloexec;   /* 5.11; otherwise: /proc/self/fd is walked */
@@ -16,6 +19,8 @@ struct kernel {
 	bool peer_pidfd;            /* 6.5; otherwise: SO_PEERCRED alone */
 	bool pidfd_inode;           /* 6.9, pidfs: an inode for each process, never used again;
 				     * otherwise: the start time alone */
+	bool refuses_rights;        /* 6.16, SO_PASSRIGHTS: who sends us descriptors is told EPERM; otherwise:
+				     * each packet is looked at before it is taken */
 	bool pidfd_info_exit;       /* 6.15, PIDFD_GET_INFO tells the exit status of a process that is
 				     * not ours; otherwise: what /proc tells of a zombie, or unknown */
 };

@@ -20,10 +20,11 @@
 #include "supervisor/session_private.h"
 
 enum {
-	SLICE = 256,      /* in a turn of the loop */
+	SLICE = 128,      /* in a turn of the loop */
 	EARLY = 4,        /* of the interval, one part: who is due within that is asked now */
+	PARTS = 64,       /* of that, at least so many slices: thousands do not answer all at the same time */
 };
-static const int64_t loop_was_away = NS_PER_S;
+static const int64_t loop_was_away = NS_PER_S, between_slices = 5000000;   /* ns */
 
 /* ---- the list ---- */
 
@@ -313,7 +314,7 @@ static void on_due(EV_P_ ev_timer *w, int revents)
 		forgive(reaper, late);
 	while (!is_empty(reaper) && reaper->quiet.next->asked_at + interval_of(reaper) - early <= now && looks++ < SLICE)
 		look(reaper, client_of(reaper->quiet.next), now);
-	set_timer(reaper, looks > SLICE ? 1000 : early);
+	set_timer(reaper, looks <= SLICE ? early : early / PARTS < between_slices ? early / PARTS : between_slices);
 }
 
 void reaper_init(struct reaper *reaper, struct service *service)

@@ -41,6 +41,7 @@ struct session {
 	enum session_news news;
 	bool has_news;                    /* it is in the list of those */
 	bool joins;                       /* it is in the list of those */
+	bool no_rights;                   /* no descriptor can be in its socket */
 	uint32_t table_at;                /* of the tables, how many were sent in this offer */
 	struct ep_geometry wanted;
 	char name[EP_CLIENT_NAME_SIZE];

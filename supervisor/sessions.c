@@ -19,6 +19,7 @@
 #include "supervisor/closer.h"
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
+#include "supervisor/kernel.h"
 #include "supervisor/log.h"
 #include "supervisor/printable.h"
 #include "supervisor/service.h"
@@ -221,18 +222,34 @@ static bool on_first_with_fds(struct session *session)
 	return false;
 }
 
+/* It has said who it is, and nothing more of that kind is to come. What is in the socket by now can still have them. */
+static void refuse_rights(struct session *session)
+{
+	char byte;
+	int off = 0;
+
+	session->no_rights = session->sessions->epochd->kernel->refuses_rights &&
+			     setsockopt(session->io.fd, SOL_SOCKET, SO_PASSRIGHTS, &off, sizeof off) == 0 &&
+			     recv(session->io.fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
 /* False: it is ended, and gone. */
 static bool read_one(struct session *session, bool *more)
 {
 	union ep_wire_packet packet;
 	int fds[EP_WIRE_FDS_MAX];
 	unsigned count;
+	bool was_new;
 	int r;
 
 	/* Not taken out: whoever has them must close them (closer.h). */
-	if (ep_wire_brings_fds(session->io.fd)) {
-		if (session->role == SESSION_NEW)
-			return on_first_with_fds(session);
+	if (!session->no_rights && ep_wire_brings_fds(session->io.fd)) {
+		if (session->role == SESSION_NEW) {
+			if (!on_first_with_fds(session))
+				return false;
+			refuse_rights(session);
+			return true;
+		}
 		session_malformed(session, "it sends descriptors, which nobody asked for");
 		return false;
 	}
@@ -248,12 +265,18 @@ static bool read_one(struct session *session, bool *more)
 		session_end(session);
 		return false;
 	}
-	return on_packet(session, &packet);
+	was_new = session->role == SESSION_NEW;
+	if (!on_packet(session, &packet))
+		return false;
+	if (was_new)
+		refuse_rights(session);
+	return true;
 }
 
 static void on_event(EV_P_ ev_io *w, int revents)
 {
 	struct session *session = container_of(w, struct session, io);
+	int budget = PACKET_BUDGET;
 	bool more = true;
 
 	(void)loop;
@@ -264,8 +287,11 @@ static void on_event(EV_P_ ev_io *w, int revents)
 		else if (session->role == SESSION_CLIENT && !client_tell(session))
 			return;
 	}
+	/* A client says one thing at a time: to ask for a second would cost as much as reading the first. */
+	if (session->role == SESSION_CLIENT)
+		budget = 1;
 	if (revents & EV_READ)
-		for (int i = 0; i < PACKET_BUDGET && more; i++)
+		for (int i = 0; i < budget && more; i++)
 			if (!read_one(session, &more))
 				return;
 }

@@ -240,7 +240,8 @@ EXTRA_DIST += \
 # Benches, built on demand and never with sanitizers: `make bench-NAME` prints JSON lines and nothing
 # else on stdout. The beacon is static, so that no dynamic linker is measured.
 bench_programs = tests/bench/beacon tests/bench/many tests/bench/restart \
-	tests/bench/clients tests/bench/echo tests/bench/handle tests/bench/ipc
+	tests/bench/clean tests/bench/clients tests/bench/echo tests/bench/handle tests/bench/ipc \
+	tests/bench/reaper tests/bench/recovery
 bench_cflags = -std=gnu11 -O2 $(WARN_CFLAGS)
 EXTRA_PROGRAMS = $(bench_programs)
 CLEANFILES += $(bench_programs)
@@ -269,6 +270,21 @@ tests_bench_clients_SOURCES = tests/bench/clients.c tests/bench/peer.c tests/ben
 tests_bench_clients_CFLAGS = $(bench_cflags)
 tests_bench_clients_LDFLAGS =
 tests_bench_clients_LDADD = libepochd.la
+tests_bench_clean_SOURCES = tests/bench/clean.c tests/bench/bench.c tests/bench/bench.h tests/bench/beacon.h
+tests_bench_clean_CFLAGS = $(bench_cflags)
+tests_bench_clean_LDFLAGS =
+tests_bench_clean_LDADD =
+tests_bench_reaper_SOURCES = tests/bench/reaper.c tests/bench/crowd.c tests/bench/crowd.h tests/bench/echo.h \
+	tests/bench/bench.c tests/bench/bench.h tests/bench/beacon.h
+tests_bench_reaper_CFLAGS = $(bench_cflags)
+tests_bench_reaper_LDFLAGS =
+tests_bench_reaper_LDADD = libepochd.la
+tests_bench_recovery_SOURCES = tests/bench/recovery.c tests/bench/crowd.c tests/bench/crowd.h tests/bench/peer.c \
+	tests/bench/peer.h tests/bench/way_epochd.c tests/bench/way_lines.c tests/bench/echo_client.c \
+	tests/bench/echo_client.h tests/bench/echo.h tests/bench/bench.c tests/bench/bench.h tests/bench/beacon.h
+tests_bench_recovery_CFLAGS = $(bench_cflags)
+tests_bench_recovery_LDFLAGS =
+tests_bench_recovery_LDADD = libepochd.la
 tests_bench_handle_SOURCES = tests/bench/handle.c tests/bench/echo_client.c tests/bench/echo_client.h \
 	tests/bench/echo.h tests/bench/bench.c tests/bench/bench.h \
 	tests/bench/beacon.h
@@ -291,11 +307,11 @@ torture:
 	@$(MAKE) $(AM_MAKEFLAGS) check TESTS='tests/integration/torture_api.sh tests/integration/torture_supervisor.sh'
 	@cat tests/integration/torture_api.log tests/integration/torture_supervisor.log
 
-.PHONY: bench bench-clients bench-handle bench-ipc bench-many bench-restart
-bench: bench-restart bench-many bench-ipc bench-handle bench-clients
-bench-clients bench-handle bench-ipc:
+.PHONY: bench bench-clean bench-clients bench-handle bench-ipc bench-many bench-reaper bench-recovery bench-restart
+bench: bench-restart bench-many bench-ipc bench-handle bench-clients bench-recovery bench-reaper bench-clean
+bench-clients bench-handle bench-ipc bench-reaper bench-recovery:
 	@$(MAKE) $(AM_MAKEFLAGS) epochd$(EXEEXT) $(bench_programs) >&2
 	@name='$@'; tests/bench/$${name#bench-} ./epochd$(EXEEXT) tests/bench/echo
-bench-many bench-restart:
+bench-clean bench-many bench-restart:
 	@$(MAKE) $(AM_MAKEFLAGS) epochd$(EXEEXT) $(bench_programs) >&2
 	@name='$@'; tests/bench/$${name#bench-} ./epochd$(EXEEXT) tests/bench/beacon

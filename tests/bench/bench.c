@@ -267,13 +267,58 @@ pid_t bench_epochd_start(unsigned count)
 pid_t bench_epochd_run(const char *text)
 {
 	char config[80], state[80];
+
+	make_dirs(config, state, sizeof config);
+	write_config(config, text);
+	return bench_epochd_again();
+}
+
+void bench_epochd_kill(void)
+{
+	kill(bench.supervisor, SIGKILL);
+	waitpid(bench.supervisor, NULL, 0);
+	bench.supervisor = 0;
+}
+
+static bool answers(void)
+{
+	static const char question[] = "GET /healthz HTTP/1.0\r\n\r\n";
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char answer[16];
+	bool good;
+
+	if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s/%s/control.sock", bench.runtime,
+			     bench.instance) >= sizeof address.sun_path)
+		bench_die("the path of control.sock is too long");
+	good = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+	       send(fd, question, sizeof question - 1, MSG_NOSIGNAL) > 0 && recv(fd, answer, sizeof answer, 0) > 0;
+	if (fd >= 0)
+		close(fd);
+	return good;
+}
+
+void bench_epochd_await(void)
+{
+	int64_t end = bench_now() + PATIENCE_MS * 1000000ll;
+
+	while (!answers()) {
+		if (bench_now() > end)
+			bench_die("epochd does not answer");
+		bench_nap(1);
+	}
+}
+
+pid_t bench_epochd_again(void)
+{
+	char config[80], state[80];
 	char *argv[] = { bench.epochd, (char *)"-c", config, (char *)"--instance", bench.instance,
 			 (char *)"--runtime-dir", bench.runtime, (char *)"--state-dir", state, NULL };
 	sigset_t all, before;
 	int log;
 
-	make_dirs(config, state, sizeof config);
-	write_config(config, text);
+	snprintf(config, sizeof config, "%s/epochd.conf", bench.dir);
+	snprintf(state, sizeof state, "%s/state", bench.dir);
 	log = open(bench.log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	/* Told to end before its exec, it must not run our handler, which would only remember that. */
 	sigfillset(&all);

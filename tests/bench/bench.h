@@ -31,6 +31,9 @@ pid_t bench_epochd_run(const char *config);
 const char *bench_instance(void);
 const char *bench_runtime(void);   /* its runtime directory */
 void bench_epochd_stop(void);
+void bench_epochd_kill(void);      /* SIGKILL: what it supervises goes on */
+pid_t bench_epochd_again(void);    /* with what the last one left; does not wait */
+void bench_epochd_await(void);     /* until it answers on control.sock, and so has recovered */
 const char *bench_segments(void);   /* its directory in /dev/shm */
 
 /* A child that is ended (SIGKILL) with the bench or by bench_helper_stop(): it spawns beacons. */
