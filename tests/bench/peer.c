@@ -15,6 +15,7 @@ void peer_fork(struct peer *peer, void (*serve)(struct peer *peer))
 		bench_die("fork failed");
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setsid();   /* as an application is in one, which the scheduler may treat as a group */
 		bench_pin(peer->cpu[1]);
 		serve(peer);
 		_exit(0);

@@ -20,7 +20,7 @@
 #include "tests/bench/crowd.h"
 #include "tests/bench/peer.h"
 
-enum { APPS = 1000, CLIENTS = 10, PROCESSES = 20, ROUNDS = 5, CALLS = 10000 };
+enum { APPS = 1000, CLIENTS = 10, PROCESSES = 20, ROUNDS = 7, CALLS = 10000 };
 
 static struct peer peer = { .size = 32, .cpu = { 0, 1 } };
 static struct { int64_t adopted[ROUNDS], back[ROUNDS], pause[ROUNDS], bare[ROUNDS]; } found;
