@@ -220,6 +220,7 @@ integration_tests = \
 	tests/integration/stderr_full.sh \
 	tests/integration/steps.sh \
 	tests/integration/steps_of_clients.sh \
+	tests/integration/steps_of_resume.sh \
 	tests/integration/torture_api.sh \
 	tests/integration/torture_supervisor.sh \
 	tests/integration/torture_supervisor_6_1.sh \
