@@ -184,6 +184,11 @@ struct ep_reclaimed {
 void ep_channel_reclaim(const struct ep_channel *channel, enum ep_direction direction,
 			struct ep_reclaimed *counts);
 
+/* The same of a channel that somebody may have been amid reclaiming who died before that was counted: what he took back is
+ * counted as well. Not to be done again once it is. */
+void ep_channel_finish(const struct ep_channel *channel, enum ep_direction direction,
+		       struct ep_reclaimed *counts);
+
 /* Adds what that would take back, and changes nothing: for an application whose client is dead, and which may
  * die itself before anybody hears the counts; then the supervisor reclaims. Nobody else uses the direction. */
 void ep_channel_count(const struct ep_channel *channel, enum ep_direction direction,

@@ -3,32 +3,37 @@
 #include "apilib/channel.h"
 #include "apilib/channel_fence.h"
 
+enum how {
+	TO_COUNT,    /* what would be taken back */
+	TO_SETTLE,   /* takes it back */
+	TO_FINISH,   /* the same, with what was taken back by somebody who did not live to say so */
+};
+
 /* One use of a buffer is over, by us; or would be. */
-static bool end_use(const struct ep_lane *lane, const struct ep_buffer *buffer, bool settle)
+static bool end_use(const struct ep_lane *lane, const struct ep_buffer *buffer, enum how how)
 {
 	_Atomic uint64_t *released = &lane->released[buffer->class][buffer->index];
-	uint64_t held = buffer->generation - 1;
+	uint64_t held = buffer->generation - 1, ended = buffer->generation | EP_ENDED_BY_SUPERVISOR;
 
 	/* Relaxed: nobody is there to race with. */
-	if (!settle)
+	if (how == TO_COUNT)
 		return atomic_load_explicit(released, memory_order_relaxed) == held;
 	/* Release, with the acquire in ep_receive(), which must then see the fence moved. */
-	return atomic_compare_exchange_strong_explicit(released, &held,
-						       buffer->generation | EP_ENDED_BY_SUPERVISOR,
-						       memory_order_release, memory_order_relaxed);
+	return atomic_compare_exchange_strong_explicit(released, &held, ended, memory_order_release,
+						       memory_order_relaxed) ||
+	       (how == TO_FINISH && held == ended);
 }
 
 /* Of the buffer that a reclaimed line names, if it is one that was sent. */
-static bool reclaim_buffer(const struct ep_lane *lane, struct ep_buffer buffer, bool settle)
+static bool reclaim_buffer(const struct ep_lane *lane, struct ep_buffer buffer, enum how how)
 {
-
 	if (buffer.class >= lane->geometry->classes ||
 	    buffer.index >= lane->geometry->class[buffer.class].count)
 		return false;
 	return atomic_load_explicit(&lane->allocated[buffer.class][buffer.index],
 				    memory_order_relaxed) ==
 		       ep_allocated_word(buffer.generation, true) &&
-	       end_use(lane, &buffer, settle);
+	       end_use(lane, &buffer, how);
 }
 
 /* What a message can have at most, whatever it says (I6). */
@@ -42,7 +47,7 @@ static uint32_t bound(const struct ep_geometry *geometry, const struct ep_conten
 	return content->size < most ? content->size : most;
 }
 
-static void reclaim_line(const struct ep_lane *lane, uint64_t index, uint64_t taken, bool settle,
+static void reclaim_line(const struct ep_lane *lane, uint64_t index, uint64_t taken, enum how how,
 			 struct ep_reclaimed *counts)
 {
 	struct ep_line *line = &lane->lines[index];
@@ -52,21 +57,24 @@ static void reclaim_line(const struct ep_lane *lane, uint64_t index, uint64_t ta
 	struct ep_content content;
 
 	/* I6: its own place, and neither taken nor further ahead than the ring is long. */
-	if (!word || word != ep_line_word(position, EP_LINE_SENT) ||
-	    (position & lane->mask) != index || position - taken > lane->mask)
+	if (!word || (position & lane->mask) != index || position - taken > lane->mask)
 		return;
-	if (settle && !ep_settle(line, position, EP_LINE_RECLAIMED))
+	if (word != ep_line_word(position, EP_LINE_SENT) &&
+	    (how != TO_FINISH || word != ep_line_word(position, EP_LINE_RECLAIMED)))
+		return;
+	if (how != TO_COUNT && word == ep_line_word(position, EP_LINE_SENT) &&
+	    !ep_settle(line, position, EP_LINE_RECLAIMED))
 		return;
 	ep_line_copy(&content, line);
 	counts->messages++;
 	counts->bytes += bound(lane->geometry, &content);
-	if (content.kind == EP_KIND_BUFFER && reclaim_buffer(lane, content.buffer, settle)) {
+	if (content.kind == EP_KIND_BUFFER && reclaim_buffer(lane, content.buffer, how)) {
 		counts->buffers++;
 		counts->buffer_bytes += lane->geometry->class[content.buffer.class].size;
 	}
 }
 
-static void collect(const struct ep_lane *lane, uint32_t class, uint32_t index, bool settle,
+static void collect(const struct ep_lane *lane, uint32_t class, uint32_t index, enum how how,
 		    struct ep_reclaimed *counts)
 {
 	uint64_t word = atomic_load_explicit(&lane->allocated[class][index], memory_order_relaxed);
@@ -75,13 +83,13 @@ static void collect(const struct ep_lane *lane, uint32_t class, uint32_t index, 
 	struct ep_collected *cause = word == ep_allocated_word(buffer.generation, true) ? &counts->held :
 											  &counts->abandoned;
 
-	if (!end_use(lane, &buffer, settle))
+	if (!end_use(lane, &buffer, how))
 		return;
 	cause->buffers++;
 	cause->bytes += lane->geometry->class[class].size;
 }
 
-static void take_back(const struct ep_channel *channel, enum ep_direction direction, bool settle,
+static void take_back(const struct ep_channel *channel, enum ep_direction direction, enum how how,
 		      struct ep_reclaimed *counts)
 {
 	struct ep_lane lane = ep_channel_lane(channel, direction);
@@ -93,10 +101,10 @@ static void take_back(const struct ep_channel *channel, enum ep_direction direct
 	atomic_thread_fence(memory_order_seq_cst);
 	taken = atomic_load_explicit(&lane.head->taken, memory_order_relaxed);
 	for (i = 0; i <= lane.mask; i++)
-		reclaim_line(&lane, i, taken, settle, counts);
+		reclaim_line(&lane, i, taken, how, counts);
 	for (class = 0; class < channel->geometry.classes; class++)
 		for (i = 0; i < channel->geometry.class[class].count; i++)
-			collect(&lane, class, (uint32_t)i, settle, counts);
+			collect(&lane, class, (uint32_t)i, how, counts);
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -144,8 +152,24 @@ void ep_channel_reclaim(const struct ep_channel *channel, enum ep_direction dire
 {
 	struct ep_reclaimed all = { 0 };
 
-	take_back(channel, direction, true, &all);
+	take_back(channel, direction, TO_SETTLE, &all);
 	add_bounded(&channel->geometry, counts, &all);
+}
+
+/* Those in lines were seen twice. */
+static void add_once(const struct ep_geometry *geometry, struct ep_reclaimed *counts, struct ep_reclaimed *all)
+{
+	take_off(&all->held, all->buffers, all->buffer_bytes);
+	add_bounded(geometry, counts, all);
+}
+
+void ep_channel_finish(const struct ep_channel *channel, enum ep_direction direction,
+		       struct ep_reclaimed *counts)
+{
+	struct ep_reclaimed all = { 0 };
+
+	take_back(channel, direction, TO_FINISH, &all);
+	add_once(&channel->geometry, counts, &all);
 }
 
 void ep_channel_count(const struct ep_channel *channel, enum ep_direction direction,
@@ -153,8 +177,6 @@ void ep_channel_count(const struct ep_channel *channel, enum ep_direction direct
 {
 	struct ep_reclaimed all = { 0 };
 
-	take_back(channel, direction, false, &all);
-	/* Those in lines were seen twice. */
-	take_off(&all.held, all.buffers, all.buffer_bytes);
-	add_bounded(&channel->geometry, counts, &all);
+	take_back(channel, direction, TO_COUNT, &all);
+	add_once(&channel->geometry, counts, &all);
 }

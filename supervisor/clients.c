@@ -556,8 +556,13 @@ void clients_reclaim(struct clients *clients, struct client *client)
 	if (clients->fence_moved)
 		ep_barrier();
 	clients->fence_moved = false;
-	ep_channel_reclaim(&client->channel, EP_TO_APPLICATION, &counts);
-	ep_channel_reclaim(&client->channel, EP_TO_CLIENT, &counts);
+	if (client->brought) {
+		ep_channel_finish(&client->channel, EP_TO_APPLICATION, &counts);
+		ep_channel_finish(&client->channel, EP_TO_CLIENT, &counts);
+	} else {
+		ep_channel_reclaim(&client->channel, EP_TO_APPLICATION, &counts);
+		ep_channel_reclaim(&client->channel, EP_TO_CLIENT, &counts);
+	}
 	FAULT(client_reclaimed);
 	add_counts(clients, client, &counts, false);
 	free_client(clients, client);

@@ -43,6 +43,8 @@ struct client {
 	bool there;                     /* its handle is good */
 	bool late;                      /* its epoch has ended, and its channel is awaited */
 	bool listed;                    /* by the application that came back */
+	bool brought;                   /* its channel was, by itself: a supervisor before us may have begun to reclaim it */
+	bool unheard;                   /* its client never heard that it has joined, and so never had the channel */
 	uint32_t why;                   /* enum ep_gone; 0: it is there */
 	struct reaper_link reaped_as;
 	void *watch;                    /* of its process, while it has no session: awaited.c; NULL */

@@ -151,6 +151,7 @@ int clients_load(struct clients *clients, uint32_t epoch, uint32_t lives)
 	int confused = 0, r;
 
 	clients->epoch = lives;
+	clients->fence_moved = true;   /* by somebody else, who may not have called ep_barrier() */
 	for (uint32_t i = 0; i < backed; i++) {
 		r = load_slot(clients, i, epoch, lives);
 		if (r < 0)
@@ -197,6 +198,7 @@ int clients_bring(struct clients *clients, struct client *client, int memfd, con
 		return r;
 	if (fstat(memfd, &st) == 0 && st.st_ino == slot_of(clients, client)->channel_inode) {
 		client->channel = channel;
+		client->brought = true;
 		return 0;
 	}
 	ep_channel_unmap(&channel);
@@ -206,6 +208,10 @@ int clients_bring(struct clients *clients, struct client *client, int memfd, con
 
 void clients_is_late(struct clients *clients, struct client *client)
 {
+	if (client->unheard) {
+		clients_lose(clients, client);
+		return;
+	}
 	list_remove(client);
 	list_add(&clients->late, client);
 	client->late = true;

@@ -336,6 +336,7 @@ void client_end_unheard(const struct session *session, uint64_t but)
 	if (!client || awaited_check(service, client, session) < 0)
 		return;
 	awaited_forget(client, service);
+	client->unheard = true;
 	clients_end(service->clients, client, EP_GONE_GOODBYE);
 	clients_leave(service->clients, client);
 	service_tell_gone(service);

@@ -188,8 +188,10 @@ static void take_handles(const struct service *service, const struct ep_wire_han
 /* What one of us two knows and the other does not. */
 static void compare(struct client *client, void *user)
 {
+	static const struct ep_reclaimed nothing;
 	struct service *service = user;
 	struct session *session = client->session;
+	bool was_there = client->there;
 
 	if (client->listed) {
 		client->listed = false;
@@ -205,8 +207,10 @@ static void compare(struct client *client, void *user)
 	}
 	if (client->channel.base)
 		clients_reclaim(service->clients, client);
-	else
+	else if (was_there)
 		clients_is_late(service->clients, client);
+	else   /* JOINED comes before WELCOME: so nobody ever had it */
+		clients_drained(service->clients, client, &nothing);
 }
 
 static void finish(struct session *session)

@@ -106,8 +106,10 @@ tests_lib_api_server_LDADD = libepochd.la -lpthread
 check_LTLIBRARIES += tests/libep_faulty.la
 tests_libep_faulty_la_SOURCES = $(libep_la_SOURCES)
 tests_libep_faulty_la_CPPFLAGS = $(AM_CPPFLAGS) -DEP_FAULTS
-check_PROGRAMS += tests/torture/drive tests/torture/peer
-tests_torture_drive_SOURCES = tests/torture/drive.c tests/torture/truth.c tests/torture/truth.h \
+check_PROGRAMS += tests/torture/drive tests/torture/observer tests/torture/peer
+tests_torture_observer_SOURCES = tests/torture/observer.c
+tests_torture_observer_LDADD = libep.la $(SQLITE_LIBS)
+tests_torture_drive_SOURCES = tests/torture/drive.c tests/torture/rule.c tests/torture/rule.h tests/torture/truth.c tests/torture/truth.h \
 	tests/torture/torture.h
 tests_torture_drive_LDADD = libep.la
 tests_torture_peer_SOURCES = tests/torture/peer.c tests/torture/torture.h
@@ -222,6 +224,8 @@ integration_tests = \
 	tests/integration/steps_of_clients.sh \
 	tests/integration/steps_of_resume.sh \
 	tests/integration/torture_api.sh \
+	tests/integration/torture_recovery.sh \
+	tests/integration/torture_recovery_6_1.sh \
 	tests/integration/torture_supervisor.sh \
 	tests/integration/torture_supervisor_6_1.sh \
 	tests/integration/unit_verify.sh \
@@ -305,8 +309,10 @@ tests_bench_ipc_LDADD = libepochd.la
 .PHONY: torture
 torture:
 	@$(MAKE) $(AM_MAKEFLAGS) all >&2
-	@$(MAKE) $(AM_MAKEFLAGS) check TESTS='tests/integration/torture_api.sh tests/integration/torture_supervisor.sh'
-	@cat tests/integration/torture_api.log tests/integration/torture_supervisor.log
+	@$(MAKE) $(AM_MAKEFLAGS) check TESTS='tests/integration/torture_api.sh tests/integration/torture_recovery.sh \
+		tests/integration/torture_recovery_6_1.sh tests/integration/torture_supervisor.sh'
+	@cat tests/integration/torture_api.log tests/integration/torture_recovery.log tests/integration/torture_recovery_6_1.log \
+		tests/integration/torture_supervisor.log
 
 .PHONY: bench bench-clean bench-clients bench-handle bench-ipc bench-many bench-reaper bench-recovery bench-restart
 bench: bench-restart bench-many bench-ipc bench-handle bench-clients bench-recovery bench-reaper bench-clean

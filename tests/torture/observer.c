@@ -1,0 +1,186 @@
+/* `observer REGISTRY DATABASE APPLICATION`: holds the invariants against what anybody can read, the registry and the
+ * database, until SIGTERM, whoever is killed meanwhile. Status 0: none was broken, and how much was seen. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sqlite3.h>
+
+#include "apilib/registry.h"
+
+static volatile sig_atomic_t over;
+static const char *path, *app;
+static const struct ep_page *page;
+static struct stat mapped;
+static sqlite3 *db;
+static uint32_t epoch, asked_epoch;
+static uint64_t totals[EP_TOTALS], last[EP_SLOTS_MIN];
+static uint64_t looks, epochs, handles, questions;
+
+static void on_term(int signal)
+{
+	(void)signal;
+	over = 1;
+}
+
+__attribute__((format(printf, 1, 2), noreturn)) static void broken(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	fputs("observer: BROKEN: ", stderr);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fputc('\n', stderr);
+	exit(1);
+}
+
+/* ---- the registry ---- */
+
+static void map_file(void)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) == 0 && (!page || st.st_ino != mapped.st_ino)) {
+		/* I3: none is left behind that says it serves. */
+		if (page && ep_fence_is_serving(atomic_load(&page->fence)))
+			broken("I3: a registry was replaced whose fence serves epoch %u",
+			       ep_fence_epoch(atomic_load(&page->fence)));
+		page = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+		if (page == MAP_FAILED)
+			broken("mmap: %s", strerrorname_np(errno));
+		mapped = st;
+	}
+	close(fd);
+}
+
+static void look_at_fence(void)
+{
+	uint64_t fence = atomic_load(&page->fence);
+
+	if (!ep_fence_is_sane(fence))
+		broken("the fence word %#" PRIx64 " contradicts itself", fence);
+	if (ep_fence_epoch(fence) < epoch)
+		broken("I2: epoch %u after %u", ep_fence_epoch(fence), epoch);
+	epochs += ep_fence_epoch(fence) != epoch;
+	epoch = ep_fence_epoch(fence);
+}
+
+static void look_at_totals(void)
+{
+	for (int i = 0; i < EP_TOTALS; i++) {
+		uint64_t total = atomic_load(&page->total[i]);
+
+		if (total < totals[i])
+			broken("I8: total %d is %" PRIu64 ", and was %" PRIu64, i, total, totals[i]);
+		totals[i] = total;
+	}
+}
+
+/* I3: a handle is given once. The fence is read after it: it is of that epoch or an earlier one. */
+static void look_at_slots(void)
+{
+	uint32_t backed = atomic_load(&page->slots_backed);
+
+	for (uint32_t i = 0; i < backed && i < EP_SLOTS_MIN; i++) {
+		uint64_t handle = atomic_load(&ep_registry_slots(page)[i].handle);
+
+		if (!handle || handle == last[i])
+			continue;
+		if (ep_handle_index(handle) != i || !ep_handle_generation(handle) || handle < last[i])
+			broken("I3: slot %u has handle %#" PRIx64 " after %#" PRIx64, i, handle, last[i]);
+		if (ep_handle_epoch(handle) > ep_fence_epoch(atomic_load(&page->fence)))
+			broken("I3: handle %#" PRIx64 " is of an epoch to come", handle);
+		last[i] = handle;
+		handles++;
+	}
+}
+
+/* ---- the database ---- */
+
+static int64_t ask(const char *query)
+{
+	sqlite3_stmt *stmt = NULL;
+	int64_t answer = -1;
+
+	if (sqlite3_prepare_v2(db, query, -1, &stmt, NULL) == SQLITE_OK) {
+		sqlite3_bind_text(stmt, 1, app, -1, SQLITE_STATIC);
+		if (sqlite3_step(stmt) == SQLITE_ROW)
+			answer = sqlite3_column_int64(stmt, 0);
+	}
+	sqlite3_finalize(stmt);
+	questions++;
+	return answer;   /* -1: not now */
+}
+
+/* What was seen in shared memory before is in the database by now, if it had to be. */
+static void look_at_database(void)
+{
+	static int64_t restarts_before;
+	int64_t reserved, running, restarts;
+
+	if (epoch != asked_epoch) {
+		reserved = ask("SELECT reserved FROM application WHERE name = ?");
+		if (reserved >= 0 && reserved < epoch)
+			broken("I1: epoch %u was seen, and %" PRId64 " are durable", epoch, reserved);
+		if (reserved >= 0)
+			asked_epoch = epoch;
+	}
+	running = ask("SELECT count(*) FROM incarnation WHERE app = ? AND started_at IS NOT NULL AND cause IS NULL");
+	if (running > 1)
+		broken("I7: %" PRId64 " incarnations have not ended", running);
+	/* The registry is first: read the other one first. */
+	restarts = ask("SELECT crashed + unseen FROM application WHERE name = ?");
+	look_at_totals();
+	if (restarts >= 0 && (uint64_t)restarts > totals[ep_total_of_restart(EP_CRASHED)] +
+						    totals[ep_total_of_restart(EP_UNSEEN)])
+		broken("I8: %" PRId64 " restarts in the database, fewer in the registry", restarts);
+	if (restarts >= 0 && restarts < restarts_before)
+		broken("I8: %" PRId64 " restarts in the database, and there were %" PRId64, restarts, restarts_before);
+	restarts_before = restarts > restarts_before ? restarts : restarts_before;
+}
+
+int main(int argc, char **argv)
+{
+	const struct timespec pause = { .tv_nsec = 200000 };
+
+	if (argc != 4)
+		return 2;
+	path = argv[1];
+	app = argv[3];
+	signal(SIGTERM, on_term);
+	while (sqlite3_open_v2(argv[2], &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK && !over) {
+		sqlite3_close(db);
+		nanosleep(&pause, NULL);
+	}
+	while (!over) {
+		if (looks % 64 == 0)
+			map_file();
+		if (page) {
+			look_at_fence();
+			look_at_totals();
+			look_at_slots();
+			if (looks % 256 == 0 || epoch != asked_epoch)
+				look_at_database();
+		}
+		looks++;
+		nanosleep(&pause, NULL);
+	}
+	sqlite3_close(db);
+	printf("observer: %" PRIu64 " looks, %" PRIu64 " epochs, %" PRIu64 " handles, %" PRIu64
+	       " questions to the database; no invariant was broken\n", looks, epochs, handles, questions);
+	return epochs ? 0 : 1;
+}
