@@ -117,7 +117,9 @@ tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
 # The one that hostile.sh lets loose knows the library's inside; the other one does not.
 check_PROGRAMS += tests/lib/detacher tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile \
-	tests/lib/mapper tests/lib/mutator
+	tests/lib/mapper tests/lib/mutator tests/lib/reuser
+tests_lib_reuser_SOURCES = tests/lib/reuser.c
+tests_lib_reuser_LDADD = libepochd.la
 tests_lib_mutator_SOURCES = tests/lib/mutator.c
 tests_lib_mutator_LDADD = libep.la
 tests_lib_mapper_SOURCES = tests/lib/mapper.c
@@ -203,6 +205,7 @@ integration_tests = \
 	tests/integration/notify.sh \
 	tests/integration/output.sh \
 	tests/integration/overdue.sh \
+	tests/integration/pid_reuse.sh \
 	tests/integration/policies.sh \
 	tests/integration/postgres.sh \
 	tests/integration/random_asks.sh \

@@ -633,13 +633,11 @@ static void kill_somebody(void)
 static void bury_armed(void)
 {
 	for (int i = 1; i < CLIENTS; i++) {
-		int status;
+		bool passed = !atomic_exchange(&control->plan[i].armed, 0) &&
+			      atomic_load(&control->plan[i].pid) == client[i];
 
-		if (atomic_exchange(&control->plan[i].armed, 0))
-			continue;
-		if (atomic_load(&control->plan[i].pid) != client[i])
-			continue;
-		if (waitpid(client[i], &status, 0) == client[i]) {
+		/* One that passed is as good as dead; another may have passed before it was armed once more. */
+		if (waitpid(client[i], NULL, passed ? 0 : WNOHANG) == client[i]) {
 			client[i] = 0;
 			kills++;
 			begin_client(i);
