@@ -72,7 +72,11 @@ tests_unit_check_store_SOURCES = tests/lib/slowsync.c tests/unit/check_store.c
 tests_unit_check_store_LDADD = libstore.la $(CHECK_LIBS) $(SQLITE_LIBS) -ldl
 
 # For LD_PRELOAD into the real programs; -rpath is what makes libtool build it shared.
-check_LTLIBRARIES += tests/lib/slowsync.la
+check_LTLIBRARIES += tests/lib/slowsync.la tests/lib/stepclock.la
+tests_lib_stepclock_la_SOURCES = tests/lib/stepclock.c
+tests_lib_stepclock_la_CFLAGS = $(AM_CFLAGS)
+tests_lib_stepclock_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
+tests_lib_stepclock_la_LIBADD = -ldl
 tests_lib_slowsync_la_SOURCES = tests/lib/slowsync.c
 tests_lib_slowsync_la_CFLAGS = $(AM_CFLAGS)
 tests_lib_slowsync_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath /nowhere
@@ -175,9 +179,12 @@ integration_tests = \
 	tests/integration/check_file.sh \
 	tests/integration/child-stands-alone.sh \
 	tests/integration/clients.sh \
+	tests/integration/clock_stepped.sh \
+	tests/integration/crowded.sh \
 	tests/integration/daemon.sh \
 	tests/integration/detached.sh \
 	tests/integration/disk_full.sh \
+	tests/integration/disk_read_only.sh \
 	tests/integration/epochctl_completion.sh \
 	tests/integration/epochctl_errors.sh \
 	tests/integration/epochctl_follow.sh \
@@ -223,6 +230,7 @@ integration_tests = \
 	tests/integration/slow_fsync.sh \
 	tests/integration/sole.sh \
 	tests/integration/stderr_full.sh \
+	tests/integration/stalled.sh \
 	tests/integration/steps.sh \
 	tests/integration/steps_of_clients.sh \
 	tests/integration/steps_of_resume.sh \

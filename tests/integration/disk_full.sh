@@ -5,7 +5,7 @@
 shim=$EPOCHD_BUILD/tests/lib/.libs/slowsync.so
 [ -e "$shim" ] || fail "$shim is not built"
 [ -z "${SANITIZED:-}" ] || skip "a sanitizer's runtime must come before what is preloaded"
-enospc=28
+enospc=${DISK_ERRNO:-28}
 write_config <<END
 application "a" {
 	command = { "$crasher", "$dir/a", "never", "any" }
@@ -80,7 +80,7 @@ begin_held()   # EPOCH: of a, when there is room
 	: >"$dir/full"
 	LD_PRELOAD=$shim start_epochd
 	await a held
-	expect_match "$(stat_of a .reason)" 'No space left on device'
+	expect_match "$(stat_of a .reason)" "${DISK_TEXT:-No space left on device}"
 	rm "$dir/full"
 	await a up "$1"
 	await b up
