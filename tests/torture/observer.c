@@ -152,7 +152,7 @@ static void look_at_database(void)
 	running = ask("SELECT count(*) FROM incarnation WHERE app = ? AND started_at IS NOT NULL AND cause IS NULL");
 	/* The row of one that ended is left out of a commit while it grows, for what was reclaimed of it, and is in the
 	 * next one: so for a moment it can look as if it ran. */
-	if (running <= 1)
+	if (running <= 1 || !ran_alone)
 		ran_alone = now();
 	else if (now() - ran_alone > 20)
 		broken("I7: %" PRId64 " incarnations have not ended", running);
