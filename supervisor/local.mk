@@ -143,6 +143,9 @@ libctl_la_SOURCES = \
 	%D%/ctl/client.h \
 	%D%/ctl/ctl.c \
 	%D%/ctl/ctl.h \
+	%D%/ctl/doctor.c \
+	%D%/ctl/examine.c \
+	%D%/ctl/examine.h \
 	%D%/ctl/explain.c \
 	%D%/ctl/explain.h \
 	%D%/ctl/instance.c \

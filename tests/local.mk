@@ -184,6 +184,7 @@ integration_tests = \
 	tests/integration/daemon.sh \
 	tests/integration/detached.sh \
 	tests/integration/disk_full.sh \
+	tests/integration/doctor.sh \
 	tests/integration/disk_read_only.sh \
 	tests/integration/epochctl_completion.sh \
 	tests/integration/epochctl_errors.sh \

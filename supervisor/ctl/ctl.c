@@ -190,17 +190,20 @@ static void no_matter(const char *mistake, void *user)
 }
 
 /* What the default configuration says, if it can be read: epochd uses it, so that is where it is. */
-static int runtime_base(struct ctl *ctl, char **out)
+/* 1, 0: as paths_runtime_base(). state: NULL, or is given that of the configuration or the rules; NULL: there is none. */
+int ctl_bases(struct ctl *ctl, char **out, char **state)
 {
 	CLEANUP(config_freep) struct config *config = NULL;
 	CLEANUP(freep) char *file = NULL;
 	const char *said = getenv("EPOCHD_RUNTIME_DIR");
 
 	if (!ctl->runtime_dir && !(said && *said) && paths_default_config(&file) == 0 &&
-	    config_load(&config, file, true, no_matter, NULL) == 0)
-		return paths_runtime_base(out, NULL, config->runtime_directory,
-					  config->segment_directory);
-	return paths_runtime_base(out, ctl->runtime_dir, NULL, NULL);
+	    config_load(&config, file, true, no_matter, NULL) < 0)
+		config = NULL;
+	if (state && paths_state_base(state, NULL, config ? config->state_directory : NULL) < 0)
+		*state = NULL;
+	return config ? paths_runtime_base(out, NULL, config->runtime_directory, config->segment_directory) :
+			paths_runtime_base(out, ctl->runtime_dir, NULL, NULL);
 }
 
 int ctl_connect(struct ctl *ctl)
@@ -211,7 +214,7 @@ int ctl_connect(struct ctl *ctl)
 
 	if (ctl->database)
 		return open_database(ctl);
-	r = runtime_base(ctl, &base);
+	r = ctl_bases(ctl, &base, NULL);
 	if (r < 0) {
 		ctl_complain("where is the runtime directory? %s", strerror(-r));
 		return EXIT_NOBODY;

@@ -29,7 +29,7 @@ struct ctl {
 	const char *instance, *runtime_dir, *database, *app, *timeout;
 	double timeout_seconds;          /* 0: none was given */
 	unsigned limit;                  /* 0: none was given */
-	bool json, all, follow, watch, wait, keep;
+	bool json, all, follow, watch, wait, keep, fix;
 
 	bool terminal;                   /* stdout is one */
 	struct table_style style;
@@ -45,6 +45,7 @@ void ctl_look_at_terminal(struct ctl *ctl);
 
 /* The functions below return an enum ctl_exit, and have complained unless that is 0. */
 
+int ctl_bases(struct ctl *ctl, char **runtime, char **state);
 /* Finds the supervisor, or opens the database. */
 int ctl_connect(struct ctl *ctl);
 /* What anybody else must have answered (2xx) to be `out`; a problem is told, and with --json printed. */
@@ -80,5 +81,6 @@ int ctl_show_clients(struct ctl *ctl, int argc, char **argv);
 int ctl_show_rings(struct ctl *ctl, int argc, char **argv);
 int ctl_show_handle(struct ctl *ctl, int argc, char **argv);
 int ctl_kick(struct ctl *ctl, int argc, char **argv);
+int ctl_doctor(struct ctl *ctl, int argc, char **argv);
 int ctl_supervisor_verb(struct ctl *ctl, const char *verb);
 #endif

@@ -14,7 +14,7 @@
 
 enum option_id {
 	OPTION_INSTANCE, OPTION_RUNTIME_DIR, OPTION_JSON, OPTION_DB, OPTION_HELP, OPTION_VERSION,
-	OPTION_WATCH, OPTION_LIMIT, OPTION_ALL, OPTION_FOLLOW, OPTION_APP, OPTION_KEEP, OPTION_WAIT,
+	OPTION_WATCH, OPTION_LIMIT, OPTION_ALL, OPTION_FOLLOW, OPTION_APP, OPTION_FIX, OPTION_KEEP, OPTION_WAIT,
 	OPTION_TIMEOUT, OPTIONS
 };
 #define TAKES(id) (1u << (id))
@@ -40,6 +40,7 @@ static const struct {
 	[OPTION_ALL] = { "all", 'a', NULL, "all there are" },
 	[OPTION_FOLLOW] = { "follow", 'f', NULL, "go on with each new one, until ^C" },
 	[OPTION_APP] = { "app", 0, "APP", "only of this application" },
+	[OPTION_FIX] = { "fix", 0, NULL, "mend what can be mended from here" },
 	[OPTION_KEEP] = { "keep", 0, NULL, "the applications go on, for the next supervisor" },
 	[OPTION_WAIT] = { "wait", 0, NULL, "until it has happened" },
 	[OPTION_TIMEOUT] = { "timeout", 't', "TIME", "wait no longer than that (250ms, 10s, 5m); "
@@ -74,6 +75,8 @@ static const struct command commands[] = {
 	{ "handle", "APP HANDLE", "whether a handle is good, and if not, why", 0, 2, 2, false,
 	  ctl_show_handle, NULL },
 	{ "kick", "APP HANDLE", "send a client away", 0, 2, 2, false, ctl_kick, NULL },
+	{ "doctor", "", "what is wrong, also where no supervisor runs, and what would mend it", TAKES(OPTION_FIX), 0, 0,
+	  true, ctl_doctor, NULL },
 	{ "start", "APP ...", "start what is stopped", WAITS, 1, -1, false, NULL, "start" },
 	{ "stop", "APP ...", "stop, and keep stopped", WAITS, 1, -1, false, NULL, "stop" },
 	{ "restart", "APP ...", "stop and start", WAITS, 1, -1, false, NULL, "restart" },
@@ -223,6 +226,9 @@ static int take(struct ctl *ctl, unsigned id, const char *value)
 	case OPTION_APP:
 		ctl->app = value;
 		break;
+	case OPTION_FIX:
+		ctl->fix = true;
+		break;
 	case OPTION_KEEP:
 		ctl->keep = true;
 		break;
@@ -307,7 +313,7 @@ static int check_use(const struct ctl *ctl, const struct command *command, unsig
 
 static int run(struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-	int r = ctl_connect(ctl);
+	int r = command->run == ctl_doctor ? EXIT_GOOD : ctl_connect(ctl);   /* it asks nobody before it has looked */
 
 	if (r)
 		return r;

@@ -24,7 +24,7 @@ helped()
 {
 	"$epochctl" --help
 	for command in status explain stats incarnations events clients rings handle kick start stop restart \
-		reset signal reload shutdown; do
+		reset signal reload shutdown doctor; do
 		"$epochctl" "$command" --help
 	done
 }
