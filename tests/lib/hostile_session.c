@@ -358,6 +358,76 @@ static void slow_to_close_unread(struct foe_run *run, struct foe *foe)
 	slow_to_close(run, foe);
 }
 
+/* ---- who claims to come back ---- */
+
+static void say_resume(struct foe_run *run, struct foe *foe, uint64_t handle)
+{
+	struct ep_wire_resume resume = { .head = ep_wire_make(EP_WIRE_RESUME, sizeof resume), .app = "api", .name = "foe",
+					 .nonce = foe_random(run, UINT64_MAX), .handle = handle };
+	CLEANUP(ep_close_fd) int fd = memfd_create("epochd-channel", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	foe_say(foe, &resume, sizeof resume, &fd, 1);
+}
+
+/* Of those that may be somebody's. */
+static void resumes_as_others(struct foe_run *run, struct foe *foe)
+{
+	say_resume(run, foe, ep_handle_pack(1 + (uint32_t)foe_random(run, 2), 1 + (uint32_t)foe_random(run, 4),
+					    (uint32_t)foe_random(run, 4)));
+}
+
+static void resumes_nonsense(struct foe_run *run, struct foe *foe)
+{
+	say_resume(run, foe, foe_random(run, 2) ? foe_random(run, UINT64_MAX) : 0);
+}
+
+static void resumes_twice(struct foe_run *run, struct foe *foe)
+{
+	resumes_nonsense(run, foe);
+	resumes_as_others(run, foe);
+}
+
+static void resumes_without_channel(struct foe_run *run, struct foe *foe)
+{
+	struct ep_wire_resume resume = { .head = ep_wire_make(EP_WIRE_RESUME, sizeof resume), .app = "api",
+					 .handle = foe_random(run, UINT64_MAX) };
+
+	foe_say(foe, &resume, sizeof resume, NULL, 0);
+}
+
+static void say_resume_app(struct foe_run *run, struct foe *foe, int fd)
+{
+	struct ep_wire_resume_app resume = { .head = ep_wire_make(EP_WIRE_RESUME_APP, sizeof resume), .app = "api",
+					     .token = "00000000000000000000000000000000",
+					     .epoch = (uint32_t)foe_random(run, 3) };
+
+	foe_say(foe, &resume, sizeof resume, &fd, 1);
+}
+
+static void resumes_as_application(struct foe_run *run, struct foe *foe)
+{
+	int ends[2];
+
+	foe_expect(pipe2(ends, O_CLOEXEC) == 0, "pipe: %s", strerrordesc_np(errno));
+	say_resume_app(run, foe, ends[0]);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void resumes_as_application_with_junk(struct foe_run *run, struct foe *foe)
+{
+	say_resume_app(run, foe, foe->session);
+}
+
+static void says_handles(struct foe_run *run, struct foe *foe)
+{
+	struct ep_wire_handles handles = { .count = 1 };
+
+	handles.head = ep_wire_make(EP_WIRE_HANDLES, ep_wire_handles_size(1));
+	handles.handle[0] = foe_random(run, UINT64_MAX);
+	foe_say(foe, &handles, handles.head.size, NULL, 0);
+}
+
 const struct foe_act foe_session_acts[] = {
 	{ "other_version", other_version, FOE_ENDED, false },
 	{ "no_such_packet", no_such_packet, FOE_ENDED, false },
@@ -384,6 +454,13 @@ const struct foe_act foe_session_acts[] = {
 	{ "some_epoll", some_epoll, FOE_ENDED, false },
 	{ "its_own_session", its_own_session, FOE_ENDED, false },
 	{ "many_fds", many_fds, FOE_ENDED, false },
+	{ "resumes_as_others", resumes_as_others, FOE_STAYS, false },
+	{ "resumes_nonsense", resumes_nonsense, FOE_STAYS, false },
+	{ "resumes_twice", resumes_twice, FOE_ENDED, false },
+	{ "resumes_without_channel", resumes_without_channel, FOE_ENDED, false },
+	{ "resumes_as_application", resumes_as_application, FOE_REFUSED, false },
+	{ "resumes_as_application_with_junk", resumes_as_application_with_junk, FOE_REFUSED, false },
+	{ "says_handles", says_handles, FOE_ENDED, false },
 	{ "slow_to_close", slow_to_close, FOE_ENDED, false },
 	{ "slow_to_close_unread", slow_to_close_unread, FOE_ENDED, false },
 };
