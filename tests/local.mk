@@ -121,7 +121,9 @@ tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
 # The one that hostile.sh lets loose knows the library's inside; the other one does not.
 check_PROGRAMS += tests/lib/detacher tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile \
-	tests/lib/mapper tests/lib/mutator tests/lib/reuser
+	tests/lib/mapper tests/lib/mutator tests/lib/orphan tests/lib/reuser
+tests_lib_orphan_SOURCES = tests/lib/orphan.c
+tests_lib_orphan_LDADD = libepochd.la
 tests_lib_reuser_SOURCES = tests/lib/reuser.c
 tests_lib_reuser_LDADD = libepochd.la
 tests_lib_mutator_SOURCES = tests/lib/mutator.c
@@ -213,6 +215,7 @@ integration_tests = \
 	tests/integration/notify.sh \
 	tests/integration/output.sh \
 	tests/integration/overdue.sh \
+	tests/integration/pid_namespace.sh \
 	tests/integration/pid_reuse.sh \
 	tests/integration/policies.sh \
 	tests/integration/postgres.sh \

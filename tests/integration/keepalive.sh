@@ -88,6 +88,18 @@ kill -s CONT "$three"
 await_stat strict .clients.registered 2
 await_stat strict .clients.connected 1
 
+# A session that outlives its process, since somebody else has it.
+background "$EPOCHD_BUILD/tests/lib/orphan" kv >"$dir/orphan"
+orphan=$!
+await_that "its child" grep -q . "$dir/orphan"
+await_stat kv .clients.connected 2
+reaped=$(stat_of kv .clients.reaped)
+kill -s KILL "$orphan"
+await_stat kv .clients.reaped $((reaped + 1))
+await_stat kv .clients.connected 1
+kill -0 "$(cat "$dir/orphan")" || fail "nobody holds its session any more"
+kill -s KILL "$(cat "$dir/orphan")"
+
 # The application
 start_client four watched
 four=$process

@@ -398,6 +398,32 @@ START_TEST(nothing_is_sent_or_received_after_the_fence_moved)
 }
 END_TEST
 
+/* Somebody takes back all of it or a part, and dies before he says so; the next one counts what he would have. */
+START_TEST(what_was_taken_back_and_not_counted_is_counted_by_the_next)
+{
+	struct ep_reclaimed whole = { 0 }, again = { 0 };
+	struct ep_buffer buffer;
+	void *memory;
+
+	ck_assert_int_eq(send_number(0), 0);
+	ck_assert_int_eq(send_filled(1, 50), 0);
+	ck_assert_int_eq(send_filled(2, 50), 0);
+	receive();   /* the number; held is none */
+	receive();   /* a buffer: held */
+	ck_assert_int_eq(ep_allocate(&producer, 60, &buffer, &memory), 0);   /* and one abandoned */
+	move_fence(EP_DOWN);
+	ep_channel_count(&channel, EP_TO_APPLICATION, &whole);
+	ck_assert_uint_eq(whole.messages, 1);
+	ck_assert_uint_eq(whole.held.buffers, 1);
+	ck_assert_uint_eq(whole.abandoned.buffers, 1);
+	if (_i)
+		reclaim();   /* by the one who dies */
+	ep_channel_finish(&channel, EP_TO_APPLICATION, &again);
+	ck_assert_mem_eq(&again, &whole, sizeof again);
+	ck_assert_int_eq(send_number(3), -ESTALE);
+}
+END_TEST
+
 /* Its receiver may still be reading there. */
 START_TEST(what_was_collected_is_not_given_out_again)
 {
@@ -861,6 +887,7 @@ static void fill_fenced(TCase *tcase)
 	tcase_add_test(tcase, only_a_sleeper_is_rung_and_once);
 	tcase_add_test(tcase, no_wake_up_is_lost);
 	tcase_add_test(tcase, nothing_is_sent_or_received_after_the_fence_moved);
+	tcase_add_loop_test(tcase, what_was_taken_back_and_not_counted_is_counted_by_the_next, 0, 2);
 	tcase_add_test(tcase, what_was_collected_is_not_given_out_again);
 	tcase_add_loop_test(tcase, a_line_is_counted_once_whenever_the_fence_moves, 0, length * 3);
 	tcase_add_loop_test(tcase, a_sender_killed_at_any_instant_leaves_a_clean_cut, 0, length);
