@@ -404,7 +404,7 @@ static int hear(struct epochd_client *client, const struct waiting *waiting)
 
 static int sleep_until(struct epochd_client *client, struct waiting *waiting)
 {
-	struct pollfd awaited[4] = {
+	struct pollfd awaited[3] = {
 		{ .fd = client->link.bell, .events = POLLIN },
 		{ .fd = client->session < 0 ? client->retry.fd : client->session, .events = POLLIN },
 		{ .fd = client->ring_owed ? client->link.ring : -1, .events = POLLOUT },
