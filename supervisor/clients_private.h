@@ -28,6 +28,7 @@ struct clients {
 	struct client present, leaving, ended, told, late;
 	uint32_t ended_epoch;        /* those up to it are no more connected */
 	bool fence_moved;            /* and no ep_barrier() since */
+	bool had_others;             /* somebody is there, or was, who joined under a supervisor before us */
 	uint32_t connected;
 	uint64_t refused[6];         /* as the application last said */
 	struct clients_sum sum[EPOCHS];   /* of the last epochs, each at its number modulo that */

@@ -175,13 +175,24 @@ bool app_on_resume(struct session *session, struct ep_wire_resume_app *resume, i
 	return true;
 }
 
-static void take_handles(const struct service *service, const struct ep_wire_handles *handles)
+/* Its slot was cleared as confused, say: what it was owed is not known any more. */
+static void say_unknown(struct session *session, uint64_t handle)
+{
+	struct ep_wire_gone gone = { .head = ep_wire_make(EP_WIRE_GONE, sizeof gone), .handle = handle,
+				     .why = EP_GONE_KICKED };
+
+	session_send(session, &gone, NULL, 0);
+}
+
+static void take_handles(struct session *session, const struct ep_wire_handles *handles)
 {
 	for (uint32_t i = 0; i < handles->count; i++) {
-		struct client *client = clients_find(service->clients, handles->handle[i]);
+		struct client *client = clients_find(session->service->clients, handles->handle[i]);
 
 		if (client)
 			client->listed = true;
+		else
+			say_unknown(session, handles->handle[i]);
 	}
 }
 
@@ -243,7 +254,7 @@ bool app_on_resuming(struct session *session, const union ep_wire_packet *packet
 	case EP_WIRE_TABLE:
 		return app_on_table(session, packet);
 	case EP_WIRE_HANDLES:
-		take_handles(session->service, &packet->handles);
+		take_handles(session, &packet->handles);
 		return true;
 	case EP_WIRE_DRAINED:
 		app_on_drained(session->service, &packet->drained);

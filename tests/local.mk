@@ -182,6 +182,7 @@ integration_tests = \
 	tests/integration/child-stands-alone.sh \
 	tests/integration/clients.sh \
 	tests/integration/clock_stepped.sh \
+	tests/integration/confused.sh \
 	tests/integration/crowded.sh \
 	tests/integration/daemon.sh \
 	tests/integration/detached.sh \
