@@ -16,6 +16,7 @@ enum { FDS_MOST = 253 };   /* in one packet: SCM_MAX_FD */
 struct item {
 	struct item *next;
 	int fd;
+	bool ours;   /* then what is unread in it is taken out first; another's is its own to read */
 };
 
 struct closer {
@@ -97,7 +98,7 @@ static void *run(void *user)
 	struct item *item;
 
 	while ((item = await_item(closer))) {
-		while (take_one(item->fd))
+		while (item->ours && take_one(item->fd))
 			;
 		close_one(item->fd);
 		free(item);
@@ -155,7 +156,7 @@ static bool start(struct closer *closer)
 	return true;
 }
 
-static bool hand_over(struct closer *closer, int fd)
+static bool hand_over(struct closer *closer, int fd, bool ours)
 {
 	struct item *item = calloc(1, sizeof *item);
 
@@ -164,6 +165,7 @@ static bool hand_over(struct closer *closer, int fd)
 		return false;
 	}
 	item->fd = fd;
+	item->ours = ours;
 	pthread_mutex_lock(&closer->lock);
 	*closer->end = item;
 	closer->end = &item->next;
@@ -179,13 +181,13 @@ void closer_close(struct closer *closer, int fd)
 	char byte;
 
 	shutdown(fd, SHUT_RDWR);
-	if (recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) > 0 && hand_over(closer, fd))
+	if (recv(fd, &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT) > 0 && hand_over(closer, fd, true))
 		return;
 	close(fd);
 }
 
 void closer_drop(struct closer *closer, int fd)
 {
-	if (!hand_over(closer, fd))
+	if (!hand_over(closer, fd, false))
 		close(fd);
 }
