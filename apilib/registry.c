@@ -250,8 +250,8 @@ int ep_registry_retire(int directory, const char *name, const char **why)
 {
 	/* O_NONBLOCK: a FIFO of that name must not hold us. */
 	CLEANUP(ep_close_fd) int fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	struct ep_page copy;
-	size_t size;
+	struct ep_page copy = { 0 };
+	size_t size = 0;
 
 	*why = NULL;
 	if (fd < 0 && errno == ENOENT)

@@ -88,7 +88,9 @@ static void be_clients(unsigned first, unsigned count)
 	unsigned called = 0;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (unsigned i = 0; client && i < count; i++) {
+	if (!client)
+		bench_die("no memory");
+	for (unsigned i = 0; i < count; i++) {
 		struct epoll_event event = { .events = EPOLLIN };
 
 		client[i] = connect_to((first + i) % crowd.apps);

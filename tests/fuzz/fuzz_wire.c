@@ -22,6 +22,7 @@
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
 #include "supervisor/ledger.h"
+#include "supervisor/kernel.h"
 #include "supervisor/log.h"
 #include "supervisor/pids.h"
 #include "supervisor/service.h"
@@ -38,6 +39,7 @@ static struct {
 	struct config config;
 	struct app_config app_config;
 	struct epochd epochd;
+	struct kernel kernel;
 	struct app app;
 	int peer[PEERS];               /* -1: none */
 	uint64_t handle[HANDLES];      /* that were given, the last ones */
@@ -140,6 +142,8 @@ static void set_up(void)
 	must(ep_registry_create(&world.app.registry, epochd->segments, &id) == 0);
 	must(ledger_record_get(&world.app.ledger, epochd->ledger, name) == 0);
 	snprintf(world.app.ledger->token, sizeof world.app.ledger->token, "%s", TOKEN);
+	kernel_probe(&world.kernel);
+	epochd->kernel = &world.kernel;
 	world.app.epochd = epochd;
 	world.app.config = &world.app_config;
 }
@@ -225,6 +229,34 @@ static void say_attach(int peer)
 	say_packet(peer, &attach, EP_WIRE_ATTACH, sizeof attach);
 }
 
+static void say_with_fd(int peer, void *packet, enum ep_wire_kind kind, size_t size)
+{
+	struct ep_wire_head *head = packet;
+
+	*head = ep_wire_make(kind, size);
+	say(peer, packet, size, 1);
+}
+
+/* Both sides, with what is no channel and no bell. */
+static void say_resume(int peer, struct bytes *bytes)
+{
+	struct ep_wire_resume resume = { .app = "api", .name = "fuzz", .handle = world.handle[bytes_u8(bytes) % HANDLES] };
+	struct ep_wire_resume_app of_app = { .app = "api", .token = TOKEN, .epoch = world.app.epoch };
+	struct ep_wire_handles handles = { .count = 1 + bytes_u8(bytes) % HANDLES };
+
+	switch (bytes_u8(bytes) % 3) {
+	case 0:
+		say_with_fd(peer, &resume, EP_WIRE_RESUME, sizeof resume);
+		break;
+	case 1:
+		say_with_fd(peer, &of_app, EP_WIRE_RESUME_APP, sizeof of_app);
+		break;
+	default:
+		memcpy(handles.handle, world.handle, sizeof world.handle);
+		say_packet(peer, &handles, EP_WIRE_HANDLES, ep_wire_handles_size(handles.count));
+	}
+}
+
 static void say_table(int peer, struct bytes *bytes)
 {
 	union ep_wire_packet packet;
@@ -262,7 +294,9 @@ static void say_some_kind(int peer, struct bytes *bytes)
 		[EP_WIRE_FENCED] = sizeof(struct ep_wire_fenced), [EP_WIRE_GONE] = sizeof(struct ep_wire_gone),
 		[EP_WIRE_REFUSED] = sizeof(struct ep_wire_refused), [EP_WIRE_PING] = sizeof(struct ep_wire_ping),
 		[EP_WIRE_ATTACHED] = sizeof(struct ep_wire_attached),
-		[EP_WIRE_JOINED] = sizeof(struct ep_wire_joined),
+		[EP_WIRE_JOINED] = sizeof(struct ep_wire_joined), [EP_WIRE_RESUME] = sizeof(struct ep_wire_resume),
+		[EP_WIRE_RESUME_APP] = sizeof(struct ep_wire_resume_app),
+		[EP_WIRE_RESUMED] = sizeof(struct ep_wire_resumed),
 	};
 	union ep_wire_packet packet;
 	enum ep_wire_kind kind = (enum ep_wire_kind)(bytes_u8(bytes) % EP_WIRE_KINDS);
@@ -328,7 +362,7 @@ static void step(struct bytes *bytes)
 	case 0: say_anything(*peer, bytes); break;
 	case 1:
 	case 2: say_some_kind(*peer, bytes); break;
-	case 3:
+	case 3: say_resume(*peer, bytes); break;
 	case 4: say_hello(*peer); break;
 	case 5:
 	case 6: say_join(*peer, bytes); break;
