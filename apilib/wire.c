@@ -119,34 +119,33 @@ static bool is_good(const union ep_wire_packet *packet, size_t size)
 	return true;
 }
 
-/* 1, 0 or the error; with *fd_count descriptors, whatever it is. */
-static int receive(int socket, union ep_wire_packet *out, struct msghdr *message, int *fds, unsigned *fd_count,
+/* 1, 0 or the error; with *fd_count descriptors, whatever it is. control: room for that many. */
+static int receive(int socket, union ep_wire_packet *out, void *control, size_t control_size, int *fds, unsigned *fd_count,
 		   unsigned most)
 {
 	struct iovec part = { out, sizeof *out };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
+				  .msg_controllen = control_size };
 	ssize_t n;
 
 	*fd_count = 0;
-	message->msg_iov = &part;
-	message->msg_iovlen = 1;
 	do
-		n = recvmsg(socket, message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
-	*fd_count = take_fds(message, fds, most);
+	*fd_count = take_fds(&message, fds, most);
 	if (n == 0 && *fd_count == 0)
 		return 0;
-	return message->msg_flags & (MSG_TRUNC | MSG_CTRUNC) || !is_good(out, (size_t)n) ? -EPROTO : 1;
+	return message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || !is_good(out, (size_t)n) ? -EPROTO : 1;
 }
 
 int ep_wire_receive(int socket, union ep_wire_packet *out, int fds[static EP_WIRE_FDS_MAX],
 		    unsigned *fd_count, unsigned fds_allowed)
 {
 	union control control;
-	struct msghdr message = { .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
 	unsigned count;
-	int r = receive(socket, out, &message, fds, &count, EP_WIRE_FDS_MAX);
+	int r = receive(socket, out, control.bytes, sizeof control.bytes, fds, &count, EP_WIRE_FDS_MAX);
 
 	if (r == 1 && count > fds_allowed)
 		r = -EPROTO;
@@ -160,9 +159,8 @@ int ep_wire_receive(int socket, union ep_wire_packet *out, int fds[static EP_WIR
 int ep_wire_receive_any(int socket, union ep_wire_packet *out, int fds[static EP_WIRE_FDS_ANY], unsigned *fd_count)
 {
 	union { char bytes[CMSG_SPACE(EP_WIRE_FDS_ANY * sizeof(int))]; struct cmsghdr align; } control;
-	struct msghdr message = { .msg_control = control.bytes, .msg_controllen = sizeof control.bytes };
 
-	return receive(socket, out, &message, fds, fd_count, EP_WIRE_FDS_ANY);
+	return receive(socket, out, control.bytes, sizeof control.bytes, fds, fd_count, EP_WIRE_FDS_ANY);
 }
 
 bool ep_wire_brings_fds(int socket)
