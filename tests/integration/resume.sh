@@ -27,6 +27,18 @@ await_stat()
 {
 	await_that "kv $1 to be $2" stat_is "$1" "$2"
 }
+# LEAST MOST
+are_reclaimed()
+{
+	local messages
+
+	messages=$(stat_of kv .reclaimed.messages)
+	[ "$messages" -ge "$1" ] && [ "$messages" -le "$2" ]
+}
+await_reclaimed()
+{
+	await_that "kv .reclaimed.messages to be $1 to $2" are_reclaimed "$1" "$2"
+}
 has_line()
 {
 	grep -qE -e "$2" "$dir/$1"
@@ -109,7 +121,8 @@ kill -s KILL "$served"
 start_epochd
 await kv up 2
 expect_stat kv .restarts.total 1
-await_stat .reclaimed.messages $((reclaimed + 3))
+# One of them it may have had in hand as it was stopped.
+await_reclaimed $((reclaimed + 2)) $((reclaimed + 3))
 expect_stat kv .reclaimed.channels_lost 0
 for name in one three four; do
 	await_that "$name in epoch 2" has_line "$name" '^epoch 2: handle'
@@ -117,6 +130,7 @@ done
 await_stat .clients.connected 3
 
 # Nobody is left who has the channel of one that dies with its service.
+reclaimed=$(stat_of kv .reclaimed.messages)
 kill -s STOP "$(stat_of kv .pid)"
 await_that "each client to wait for a reply" each_waits
 served=$(stat_of kv .pid)
@@ -124,8 +138,8 @@ kill_epochd
 kill -s KILL "$served" "${process[four]}"
 start_epochd
 await kv up 3
-await_stat .reclaimed.messages $((reclaimed + 5))
 await_stat .reclaimed.channels_lost 1
+await_reclaimed $((reclaimed + 1)) $((reclaimed + 2))
 expect_stat kv .clients.confused 0
 
 # And the service goes on after all of that, with its clients.
