@@ -18,7 +18,7 @@ application "torture" {
 }
 END
 registry=$segments/epochd-$(id -u)-$instance/torture
-"$torture/observer" "$registry" "$state/$instance/epochd.db" torture >"$dir/seen" 2>&1 &
+"$torture/observer" "$registry" "$state/$instance/epochd.db" torture "$dir/control" >"$dir/seen" 2>&1 &
 observer=$!
 others+=("$observer")
 status=0

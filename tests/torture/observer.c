@@ -1,5 +1,7 @@
-/* `observer REGISTRY DATABASE APPLICATION`: holds the invariants against what anybody can read, the registry and the
- * database, until SIGTERM, whoever is killed meanwhile. Status 0: none was broken, and how much was seen. */
+/* `observer REGISTRY DATABASE APPLICATION CONTROL`: holds the invariants against what anybody can read, the registry, the
+ * database and what the peers write down for the driver, until SIGTERM, whoever is killed meanwhile. Status 0: none was broken,
+ * and how much was seen. What stands in the channels themselves (I5, I8) the driver compares; that nobody is waited for (I9)
+ * shows in that messages and epochs go on. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -17,6 +19,7 @@
 #include <sqlite3.h>
 
 #include "apilib/registry.h"
+#include "tests/torture/torture.h"
 
 static volatile sig_atomic_t over;
 static const char *path, *app;
@@ -25,7 +28,9 @@ static struct stat mapped;
 static sqlite3 *db;
 static uint32_t epoch, asked_epoch;
 static uint64_t totals[EP_TOTALS], last[EP_SLOTS_MIN];
-static uint64_t looks, epochs, handles, questions;
+static uint64_t looks, epochs, handles, questions, words, received_most;
+static const struct control *control;
+static const time_t patience = 90;   /* s: more than any deadline there is */
 
 static void on_term(int signal)
 {
@@ -55,6 +60,9 @@ static void map_file(void)
 	if (fd < 0)
 		return;
 	if (fstat(fd, &st) == 0 && (!page || st.st_ino != mapped.st_ino)) {
+		if (st.st_uid != geteuid() || st.st_mode & (S_IWGRP | S_IWOTH))
+			broken("I4: others than the supervisor may write the registry: mode %o, uid %u",
+			       (unsigned)st.st_mode & 07777, (unsigned)st.st_uid);
 		/* I3: none is left behind that says it serves. */
 		if (page && ep_fence_is_serving(atomic_load(&page->fence)))
 			broken("I3: a registry was replaced whose fence serves epoch %u",
@@ -109,6 +117,66 @@ static void look_at_slots(void)
 	}
 }
 
+/* I5, I6: a slot whose handle is good names a whole client, at whichever store its writer was killed. */
+static void look_at_words(void)
+{
+	uint32_t backed = atomic_load(&page->slots_backed);
+
+	for (uint32_t i = 0; i < backed && i < EP_SLOTS_MIN; i++) {
+		const struct ep_slot *slot = &ep_registry_slots(page)[i];
+		uint64_t handle = atomic_load(&slot->handle), owed, latest;
+		struct ep_slot copy;
+
+		if (!handle)
+			continue;
+		owed = atomic_load(&slot->owed);
+		latest = atomic_load(&slot->last);
+		memcpy(&copy, (const void *)slot, sizeof copy);
+		if (atomic_load(&slot->handle) != handle)   /* it was ended meanwhile */
+			continue;
+		if (owed != handle || latest != handle)
+			broken("I5: slot %u has handle %#" PRIx64 ", owes %#" PRIx64 ", last given %#" PRIx64, i, handle, owed,
+			       latest);
+		if (copy.pid <= 0 || !copy.channel_inode || !memchr(copy.name, 0, sizeof copy.name) || i >= page->slot_count)
+			broken("I6: slot %u of handle %#" PRIx64 " makes no sense", i, handle);
+		words++;
+	}
+}
+
+static time_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec;
+}
+
+/* I10, and that nobody waits for anybody for ever: whatever is killed, messages are received. */
+static void look_at_traffic(void)
+{
+	static time_t moved;
+	uint64_t sum = 0;
+
+	for (int i = 0; i < CLIENTS; i++)
+		sum += atomic_load(&control->client[i].received) + atomic_load(&control->client[i].sent);
+	if (sum != received_most || !moved) {
+		received_most = sum;
+		moved = now();
+	}
+	if (now() - moved > patience)
+		broken("I10: no message for %d s", (int)patience);
+}
+
+static void map_control(const char *file)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC);
+
+	control = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *control, PROT_READ, MAP_SHARED, fd, 0);
+	if (control == MAP_FAILED)
+		broken("%s: %s", file, strerrorname_np(errno));
+	close(fd);
+}
+
 /* ---- the database ---- */
 
 static int64_t ask(const char *query)
@@ -124,14 +192,6 @@ static int64_t ask(const char *query)
 	sqlite3_finalize(stmt);
 	questions++;
 	return answer;   /* -1: not now */
-}
-
-static time_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time.tv_sec;
 }
 
 /* What was seen in shared memory before is in the database by now, if it had to be. */
@@ -171,10 +231,11 @@ int main(int argc, char **argv)
 {
 	const struct timespec pause = { .tv_nsec = 200000 };
 
-	if (argc != 4)
+	if (argc != 5)
 		return 2;
 	path = argv[1];
 	app = argv[3];
+	map_control(argv[4]);
 	signal(SIGTERM, on_term);
 	while (sqlite3_open_v2(argv[2], &db, SQLITE_OPEN_READONLY, NULL) != SQLITE_OK && !over) {
 		sqlite3_close(db);
@@ -187,6 +248,8 @@ int main(int argc, char **argv)
 			look_at_fence();
 			look_at_totals();
 			look_at_slots();
+			look_at_words();
+			look_at_traffic();
 			if (looks % 256 == 0 || epoch != asked_epoch)
 				look_at_database();
 		}
@@ -195,6 +258,7 @@ int main(int argc, char **argv)
 	}
 	sqlite3_close(db);
 	printf("observer: %" PRIu64 " looks, %" PRIu64 " epochs, %" PRIu64 " handles, %" PRIu64
-	       " questions to the database; no invariant was broken\n", looks, epochs, handles, questions);
+	       " questions to the database, %" PRIu64 " slots; no invariant was broken\n", looks, epochs, handles, questions,
+	       words);
 	return epochs ? 0 : 1;
 }
