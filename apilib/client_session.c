@@ -88,6 +88,8 @@ static int find_supervisor(struct epochd_client *client, int64_t deadline)
 static void lose_session(struct epochd_client *client)
 {
 	ep_close_fd(&client->session);   /* and so out of the epoll */
+	if (client->state != CLIENT_JOINED)
+		client->state = CLIENT_ASKED;   /* what was offered, or asked for, went with it */
 	snprintf(client->why, sizeof client->why, "epochd is away");
 	ep_retry_begin(&client->retry, client->poll);
 }
