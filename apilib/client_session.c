@@ -76,14 +76,6 @@ static int begin_session(struct epochd_client *client, int fd)
 	return client->link.memfd >= 0 ? say_resume(client) : say_hello(client);
 }
 
-/* Blocks until the deadline. */
-static int find_supervisor(struct epochd_client *client, int64_t deadline)
-{
-	int fd = ep_place_connect(client->folder, deadline, client->why, sizeof client->why);
-
-	return fd < 0 ? fd : begin_session(client, fd);
-}
-
 /* I10: what is joined goes on without it; it is looked for in passing. */
 static void lose_session(struct epochd_client *client)
 {
@@ -92,6 +84,18 @@ static void lose_session(struct epochd_client *client)
 		client->state = CLIENT_ASKED;   /* what was offered, or asked for, went with it */
 	snprintf(client->why, sizeof client->why, "epochd is away");
 	ep_retry_begin(&client->retry, client->poll);
+}
+
+/* Blocks until the deadline. */
+static int find_supervisor(struct epochd_client *client, int64_t deadline)
+{
+	int fd = ep_place_connect(client->folder, deadline, client->why, sizeof client->why);
+	int r = fd < 0 ? fd : begin_session(client, fd);
+
+	if (r != -EAGAIN)
+		return r;
+	lose_session(client);   /* too many descriptors are under way: it is said in another session, a little later */
+	return 0;
 }
 
 /* While it is away. Never blocks. */
@@ -348,7 +352,6 @@ int client_join(struct epochd_client *client, int64_t deadline)
 
 	if (r == 0 && client->session < 0 && (client->state != CLIENT_JOINED || client_is_stale(client)))
 		r = find_supervisor(client, deadline);
-
 	while (r == 0) {
 		if (client->state == CLIENT_ENDED)
 			return client->error;

@@ -181,7 +181,18 @@ static void tell_detached(struct client *client, void *user)
 		client_fenced(session, -ESTALE, text);
 }
 
-/* From here on it serves, as far as its state says so. */
+void app_serves(struct service *service)
+{
+	struct app *app = service->app;
+
+	if (app->state == APP_STARTING && app->config->readiness == READINESS_ATTACH)
+		app_is_up(app, NULL);   /* tells those who wait */
+	else
+		sessions_app_changed(service->sessions, app);
+	app_watchdog_start(app);
+	pulse_start(&service->pulse);
+}
+
 static bool on_ready(struct session *session)
 {
 	struct service *service = session->service;
@@ -201,12 +212,7 @@ static bool on_ready(struct session *session)
 	service->attached = session;
 	clients_begin(service->clients, app->epoch);
 	log_debug(0, "app %s epoch %u: attached by pid %d", app_name(app), app->epoch, (int)session->pid);
-	if (app->state == APP_STARTING && app->config->readiness == READINESS_ATTACH)
-		app_is_up(app, NULL);   /* tells those who wait */
-	else
-		sessions_app_changed(session->sessions, app);
-	app_watchdog_start(app);
-	pulse_start(&service->pulse);
+	app_serves(service);
 	return true;
 }
 

@@ -100,6 +100,7 @@ void app_on_broken(const struct service *service, const struct ep_wire_broken *b
 void service_save_counts(const struct service *service);
 bool app_on_packet(struct session *session, union ep_wire_packet *packet);
 void app_writable(struct session *session);
+void app_serves(struct service *service);   /* from here on, as far as its state says so */
 void app_detached(struct session *session);
 void service_tell_gone(struct service *service);
 bool service_serves(const struct service *service);   /* somebody may join */

@@ -240,12 +240,7 @@ static void finish(struct session *session)
 	log_notice(0, "app %s epoch %u: pid %d is back, with %u clients", app_name(app), app->epoch,
 		   (int)session->pid, clients_connected(service->clients));
 	service_tell_gone(service);
-	if (app->state == APP_STARTING && app->config->readiness == READINESS_ATTACH)
-		app_is_up(app, NULL);
-	else
-		sessions_app_changed(session->sessions, app);
-	app_watchdog_start(app);
-	pulse_start(&service->pulse);
+	app_serves(service);
 }
 
 bool app_on_resuming(struct session *session, const union ep_wire_packet *packet)
