@@ -114,6 +114,9 @@ struct ledger_count {
 /* Reads the UUID of a ledger (of this or another boot) without opening it: what a lost store is rebuilt
  * under. 1, 0 if there is none that is good. */
 int ledger_peek(int directory, char uuid[static 40]);
+/* The main processes that a ledger of this boot names, without opening it; nothing is changed. */
+typedef void ledger_identity_fn(const struct identity *identity, void *user);
+void ledger_peek_identities(int directory, const char *boot_id, ledger_identity_fn *fn, void *user);
 /* The layout of one that another version of this code made in this boot; 0: there is none. Changes nothing. */
 uint32_t ledger_other_layout(int directory, const char *boot_id);
 

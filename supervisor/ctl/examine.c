@@ -21,6 +21,9 @@
 #include "apilib/registry.h"
 #include "store/store.h"
 #include "supervisor/ctl/instance.h"
+#include "supervisor/identity.h"
+#include "supervisor/kernel.h"
+#include "supervisor/ledger.h"
 
 enum { LEAST_FREE_PERCENT = 5, FIRST_PERSON = 1000 /* uid: logind spares the users of the system */ };
 
@@ -77,43 +80,80 @@ static bool is_locked(const char *directory)
 	return fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
-/* The environment of a process may be overwritten by it, and hidden from us: so these are at least as many. */
-static bool is_of_instance(const char *pid, const char *wanted)
+static bool has_entry(const char *text, size_t size, const char *wanted, size_t length)
 {
-	char path[300], text[65536];
+	for (const char *at = text; at < text + size; at += strlen(at) + 1)
+		if (strncmp(at, wanted, length) == 0)
+			return true;
+	return false;
+}
+
+/* A token is given to incarnations only: the name of an instance may stand in anybody's environment. One that a program
+ * overwrote, or that is hidden from us, tells nothing: so these are at least as many. */
+static bool is_of_instance(const char *pid, const char *instance)
+{
+	char path[300], text[65536], wanted[100];
 	size_t size = 0;
 	ssize_t n;
 	int fd;
 
 	snprintf(path, sizeof path, "/proc/%.20s/environ", pid);
+	snprintf(wanted, sizeof wanted, "EPOCHD_INSTANCE=%s", instance);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	while (fd >= 0 && size < sizeof text - 1 && (n = read(fd, text + size, sizeof text - 1 - size)) > 0)
 		size += (size_t)n;
 	if (fd >= 0)
 		close(fd);
 	text[size] = '\0';
-	for (const char *at = text; at < text + size; at += strlen(at) + 1)
-		if (strcmp(at, wanted) == 0)
-			return true;
-	return false;
+	return has_entry(text, size, wanted, strlen(wanted) + 1) && has_entry(text, size, "EPOCHD_TOKEN=", 13);
 }
 
-static unsigned count_processes(const char *instance)
+static unsigned count_by_environment(const char *instance)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
 	unsigned count = 0;
-	char wanted[100];
 
-	snprintf(wanted, sizeof wanted, "EPOCHD_INSTANCE=%s", instance);
 	while (proc && (entry = readdir(proc)))
-		/* Not who asks, whose shell may have been told which instance it is about. */
-		if (isdigit((unsigned char)entry->d_name[0]) && atoi(entry->d_name) != getpid() &&   /* NOLINT */
-		    is_of_instance(entry->d_name, wanted) && is_of_instance(entry->d_name, wanted))
-			count++;
+		count += isdigit((unsigned char)entry->d_name[0]) && is_of_instance(entry->d_name, instance);
 	if (proc)
 		closedir(proc);
 	return count;
+}
+
+struct living { struct kernel kernel; unsigned count; };
+
+static void count_living(const struct identity *identity, void *user)
+{
+	struct living *living = user;
+	int pidfd = identity_open(identity, &living->kernel);
+
+	if (pidfd < 0)
+		return;
+	living->count += !pidfd_is_dead(pidfd);
+	close(pidfd);
+}
+
+/* Main processes that the last supervisor wrote down, whatever they did to their environment. */
+static unsigned count_by_ledger(const char *segments)
+{
+	CLEANUP(ep_close_fd) int directory = open(segments, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP(ep_close_fd) int boot = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	struct living living = { .count = 0 };
+	char boot_id[40] = "";
+
+	if (directory < 0 || boot < 0 || read(boot, boot_id, 36) != 36)
+		return 0;
+	kernel_probe(&living.kernel);
+	ledger_peek_identities(directory, boot_id, count_living, &living);
+	return living.count;
+}
+
+static unsigned count_processes(const struct place *place)
+{
+	unsigned by_environment = count_by_environment(place->instance), by_ledger = count_by_ledger(place->segments);
+
+	return by_environment > by_ledger ? by_environment : by_ledger;
 }
 
 static void examine_supervisor(struct place *place, json_t *findings)
@@ -136,7 +176,7 @@ static void examine_supervisor(struct place *place, json_t *findings)
 			    place->runtime);
 		return;
 	}
-	place->processes = count_processes(place->instance);
+	place->processes = count_processes(place);
 	if (place->processes)
 		finding_add(findings, SEVERITY_PROBLEM, "no_supervisor", false,
 			    "start epochd with the same configuration: it adopts them as they are",

@@ -17,7 +17,7 @@ struct place {
 	bool runs;             /* somebody listens on control.sock */
 	bool is_locked;        /* somebody holds the instance's lock */
 	bool has_database;
-	unsigned processes;    /* of the instance, as their environment says */
+	unsigned processes;    /* of the instance, at least: as the ledger or their environment says */
 	unsigned segment_count;
 };
 

@@ -5,8 +5,9 @@
 export EPOCHD_STATE_DIR=$state EPOCHD_DOCTOR_ROOT=$dir/root
 mkdir -p "$dir/root"
 write_config <<END
-application "a" { command = { "/bin/sleep", "1000" } }
+application "a" { command = { "/usr/bin/env", "-i", "/bin/sleep", "1000" } }
 END
+export EPOCHD_INSTANCE=$instance   # as a person has it, who is no process of the instance
 # doctor [OPTION...]: its findings, as JSON in $dir/found, its status in `status`.
 doctor()
 {
