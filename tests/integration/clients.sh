@@ -20,14 +20,6 @@ start_client()
 {
 	background "$client" kv >"$dir/$1" 2>"$dir/$1.err"
 }
-stat_is()
-{
-	[ "$(stat_of kv "$1")" = "$2" ]
-}
-await_stat()
-{
-	await_that "kv $1 to be $2" stat_is "$1" "$2"
-}
 has_line()
 {
 	grep -qE -e "$2" "$dir/$1"
@@ -46,7 +38,7 @@ fds_of_supervisor()
 
 "$client" kv 2 >"$dir/first"
 expect_match "$(cat "$dir/first")" '^epoch 1: handle 0x0000010000100000'
-await_stat .clients.connected 0
+await_stat kv .clients.connected 0
 fds=$(fds_of_supervisor)
 
 clients=()
@@ -55,7 +47,7 @@ for name in one two three; do
 	clients+=("$!")
 	await_that "a handle of $name" has_line "$name" '^epoch 1: handle'
 done
-await_stat .clients.connected 3
+await_stat kv .clients.connected 3
 expect_eq "$(ctl clients kv --json | jq -r '.clients | length')" 3 "clients listed"
 expect_match "$(ctl clients kv)" "0x0000010000200000 +kv-client +connected +[0-9]+"
 old=$(handle_of one)
@@ -73,7 +65,7 @@ kill -s STOP "$victim"
 await_that "each client to wait for a reply" each_waits
 kill -s KILL "$victim"
 await kv up 2
-await_stat .reclaimed.messages 3
+await_stat kv .reclaimed.messages 3
 row_is()
 {
 	[ "$(api /v1/apps/kv/incarnations | jq -c '.incarnations[] | select(.epoch == 1) |
@@ -91,7 +83,7 @@ expect_match "$(cat "$dir/handle")" "refused: of an epoch that has ended"
 expect_match "$(cat "$dir/handle")" "handle is of epoch 1, kv is in epoch 2"
 expect_match "$(cat "$dir/handle")" "epoch 1 ended at .*: crashed, SIGKILL"
 expect_eq "$(api "/v1/apps/kv/handles/$old" | jq -r .verdict)" stale_epoch "the verdict"
-await_stat .clients.connected 3
+await_stat kv .clients.connected 3
 expect_stat kv .clients.registered 7
 expect_stat kv .clients.reaped 0
 messages=$(stat_of kv .reclaimed.messages)
@@ -100,7 +92,7 @@ for process in "${clients[@]}"; do
 	kill -s TERM "$process"
 	wait "$process" || fail "a client ended with status $?: $(cat "$dir"/*.err)"
 done
-await_stat .clients.connected 0
+await_stat kv .clients.connected 0
 expect_stat kv .clients.reaped 0
 
 # One that dies.
@@ -109,8 +101,8 @@ four=$!
 await_that "a handle of four" has_line four '^epoch 2: handle'
 old=$(handle_of four)
 kill -s KILL "$four"
-await_stat .clients.reaped 1
-await_stat .clients.connected 0
+await_stat kv .clients.reaped 1
+await_stat kv .clients.connected 0
 await_log "kv-server: client .*kv-client, pid .*, is gone"
 expect_match "$(ctl handle kv "$old" || :)" "refused: its client is gone"
 
@@ -124,7 +116,7 @@ expect_match "$(cat "$dir/five.err")" "sent away by an operator"
 status=0
 ctl kick kv "$(handle_of five)" 2>"$dir/kick" || status=$?
 expect_eq "$status" 4 "the status of a second kick"
-await_stat .clients.connected 0
+await_stat kv .clients.connected 0
 expect_stat kv .clients.reaped 1
 
 # What is refused, and what to do.

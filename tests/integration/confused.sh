@@ -24,22 +24,14 @@ spoil()
 	printf '\336\255\276\357\336\255\276\357' |
 		dd of="$registry" bs=1 seek=$((4096 + 128 * $1 + $2)) conv=notrunc status=none
 }
-stat_is()
-{
-	[ "$(stat_of kv "$1")" = "$2" ]
-}
-await_stat()
-{
-	await_that "kv $1 to be $2" stat_is "$1" "$2"
-}
 are_connected()
 {
 	[ "$(ctl clients kv --json | jq '[.clients[] | select(.state == "connected" and .sent > 0)] | length')" = "$1" ]
 }
 two_handle=$(ctl clients kv --json | jq -r '.clients[1].handle')
 spoil 0 8
-await_stat .clients.confused 1
-await_stat .clients.registered 3
+await_stat kv .clients.confused 1
+await_stat kv .clients.registered 3
 await_that "both to be connected" are_connected 2
 await_log "the slot of client 0x0000010000100000 contradicts itself"
 await_log "kv-server: client .* is gone"
@@ -49,8 +41,8 @@ expect_stat kv .reclaimed.channels_lost 0
 kill_epochd
 spoil 1 120
 start_epochd
-await_stat .clients.confused 2
-await_stat .clients.registered 4
+await_stat kv .clients.confused 2
+await_stat kv .clients.registered 4
 await_that "both to be connected again" are_connected 2
 expect_stat kv .epoch 1
 expect_stat kv .restarts.total 0

@@ -16,10 +16,6 @@ await kv up 1
 background "$client" kv >"$dir/first" 2>&1
 first=$!
 await_that "a handle" grep -q '^epoch 1: handle' "$dir/first"
-stat_is()
-{
-	[ "$(stat_of kv "$1")" = "$2" ]
-}
 
 # 64 are kept back, and beside these there is room for some.
 all=(/proc/"$pid"/fd/*)
@@ -39,7 +35,7 @@ for process in "${crowd[@]}"; do
 	wait "$process" || fail "one of the crowd failed: $(cat "$dir"/crowd.*)"
 done
 prlimit --pid "$pid" --nofile="$hard":"$hard"
-await_that "the crowd to be gone" stat_is .clients.connected 1
+await_that "the crowd to be gone" stat_is kv .clients.connected 1
 kill -s TERM "$first"
 wait "$first" || fail "the first one: $(cat "$dir/first")"
 stop_epochd

@@ -32,14 +32,6 @@ start_client()
 	process=$!
 	await_that "a handle of $1" grep -q '^epoch 1: handle' "$dir/$1"
 }
-stat_is()
-{
-	[ "$(stat_of "$1" "$2")" = "$3" ]
-}
-await_stat()
-{
-	await_that "$1 $2 to be $3" stat_is "$1" "$2" "$3"
-}
 state_is()
 {
 	[ "$(ctl clients "$1" --json | jq -r --argjson pid "$2" '.clients[] | select(.pid == $pid) | .state')" = "$3" ]

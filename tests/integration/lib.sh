@@ -222,6 +222,17 @@ expect_stat()
 	expect_eq "$(stat_of "$1" "$2")" "$3" "$1 $2"
 }
 
+stat_is()
+{
+	[ "$(stat_of "$1" "$2")" = "$3" ]
+}
+
+# await_stat APP PATH VALUE: until it is so.
+await_stat()
+{
+	await_that "$1 $2 to be $3" stat_is "$1" "$2" "$3"
+}
+
 is_at()
 {
 	seen=$(stat_of "$1" '"\(.state) \(.epoch)"' 2>&1) || return 1

@@ -21,14 +21,6 @@ unshare $user --pid --fork --kill-child --mount-proc "$epochd" -c "$config" --in
 pid=$!
 await_that "an answer on control.sock" answers
 await kv up 1
-stat_is()
-{
-	[ "$(stat_of kv "$1")" = "$2" ]
-}
-await_stat()
-{
-	await_that "kv $1 to be $2" stat_is "$1" "$2"
-}
 for name in one two; do
 	background "$client" kv >"$dir/$name" 2>"$dir/$name.err"
 	eval "$name=\$!"
@@ -37,13 +29,13 @@ done
 expect_eq "$(ctl clients kv --json | jq -c '[.clients[].pid]')" '[0,0]' "the pids that are seen"
 # shellcheck disable=SC2154  # by eval
 kill -s STOP "$one"
-await_stat .clients.lazy 1
+await_stat kv .clients.lazy 1
 expect_stat kv .clients.connected 2
 kill -s CONT "$one"
-await_stat .clients.lazy 0
+await_stat kv .clients.lazy 0
 # shellcheck disable=SC2154
 kill -s KILL "$two"
-await_stat .clients.connected 1
+await_stat kv .clients.connected 1
 expect_stat kv .clients.reaped 1
 kill -s TERM "$one"
 wait "$one" || fail "the first one: $(cat "$dir/one.err")"

@@ -32,10 +32,6 @@ start_epochd
 await kv up 1
 await plain up 1
 
-stat_is()
-{
-	[ "$(stat_of kv "$1")" = "$2" ]
-}
 same=0
 reaped=0
 for ((i = 0; i < 30 && same < 3; i++)); do
@@ -51,7 +47,7 @@ for ((i = 0; i < 30 && same < 3; i++)); do
 		same=$((same + 1))
 	fi
 	start_epochd
-	await_that "client $client to be reaped" stat_is .clients.reaped "$reaped"
+	await_that "client $client to be reaped" stat_is kv .clients.reaped "$reaped"
 	expect_stat kv .clients.connected 0
 	expect_stat kv .clients.registered "$reaped"
 	kill -0 "$client" || fail "whoever had its pid by then was killed"

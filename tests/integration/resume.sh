@@ -19,14 +19,6 @@ start_client()
 {
 	background "$client" kv >"$dir/$1" 2>"$dir/$1.err"
 }
-stat_is()
-{
-	[ "$(stat_of kv "$1")" = "$2" ]
-}
-await_stat()
-{
-	await_that "kv $1 to be $2" stat_is "$1" "$2"
-}
 # LEAST MOST
 are_reclaimed()
 {
@@ -91,13 +83,13 @@ kill -s KILL "${process[two]}"
 start_client four
 process[four]=$!
 start_epochd
-await_stat .clients.connected 3
+await_stat kv .clients.connected 3
 await_that "a handle of four" has_line four '^epoch 1: handle'
 await_that "each to be back" each_counts 3
 expect_stat kv .pid "$served"
 expect_stat kv .epoch 1
 expect_stat kv .restarts.total 0
-await_stat .clients.reaped 1
+await_stat kv .clients.reaped 1
 await_log 'kv-server: client .*kv-client, pid .*, is gone'
 expect_eq "$(grep -c 'kv-server: client .* is gone' "$log")" 1 "how often the service was told of the one that died"
 expect_match "$(ctl handle kv "$old" || :)" "refused: its (client is gone|slot belongs to another client by now)"
@@ -127,7 +119,7 @@ expect_stat kv .reclaimed.channels_lost 0
 for name in one three four; do
 	await_that "$name in epoch 2" has_line "$name" '^epoch 2: handle'
 done
-await_stat .clients.connected 3
+await_stat kv .clients.connected 3
 
 # Nobody is left who has the channel of one that dies with its service.
 reclaimed=$(stat_of kv .reclaimed.messages)
@@ -138,7 +130,7 @@ kill_epochd
 kill -s KILL "$served" "${process[four]}"
 start_epochd
 await kv up 3
-await_stat .reclaimed.channels_lost 1
+await_stat kv .reclaimed.channels_lost 1
 await_reclaimed $((reclaimed + 1)) $((reclaimed + 2))
 expect_stat kv .clients.confused 0
 
@@ -148,4 +140,4 @@ for name in one three; do
 	kill -s TERM "${process[$name]}"
 	wait "${process[$name]}" || fail "$name ended with status $?: $(cat "$dir/$name.err")"
 done
-await_stat .clients.connected 0
+await_stat kv .clients.connected 0

@@ -41,10 +41,6 @@ calls_go_on()
 {
 	[ "$(calls "$1")" -gt "$2" ]
 }
-stat_is()
-{
-	[ "$(stat_of kv "$1")" = "$2" ]
-}
 
 # The supervisor: for three times its longest deadline.
 kill -s STOP "$pid"
@@ -63,9 +59,9 @@ expect_stat kv .clients.reaped 0
 # A client: it is reaped as it is told to be, and the others go on.
 kill -s STOP "${process[two]}"
 await_that "calls of another" calls_go_on one "$(calls one)"
-await_that "it to be reaped" stat_is .clients.reaped 1
+await_that "it to be reaped" stat_is kv .clients.reaped 1
 kill -s CONT "${process[two]}"
-await_that "it to join anew" stat_is .clients.registered 3
+await_that "it to join anew" stat_is kv .clients.registered 3
 
 # A service without a watchdog: its client waits, and nothing else does.
 kill -s STOP "$(stat_of other .pid)"
