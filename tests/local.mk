@@ -253,6 +253,7 @@ EXTRA_DIST += \
 	$(integration_tests) \
 	%D%/headers.sh \
 	%D%/integration/epochctl_lib.sh \
+	%D%/integration/kv.sh \
 	%D%/integration/lib.sh \
 	%D%/integration/written.sh \
 	%D%/lib/fakeserver.py \

@@ -2,9 +2,7 @@
 # the next epoch, and its old handle is refused with the reason. Clients that die, are sent away, or say goodbye
 # are told apart, counted once, and cost the supervisor no descriptor.
 . "${0%/*}/lib.sh"
-export EPOCHD_RUNTIME_DIR=$runtime EPOCHD_INSTANCE=$instance
-server=$EPOCHD_BUILD/contrib/examples/kv-server
-client=$EPOCHD_BUILD/contrib/examples/kv-client
+. "${0%/*}/kv.sh"
 write_config <<END
 application "kv" {
 	command = { "$server" }
@@ -19,15 +17,6 @@ await kv up 1
 start_client()
 {
 	background "$client" kv >"$dir/$1" 2>"$dir/$1.err"
-}
-has_line()
-{
-	grep -qE -e "$2" "$dir/$1"
-}
-# handle_of NAME: the one it has now.
-handle_of()
-{
-	grep -oE '^epoch [0-9]+: handle 0x[0-9a-f]{16}' "$dir/$1" | tail -n 1 | grep -oE '0x.*'
 }
 fds_of_supervisor()
 {

@@ -2,9 +2,7 @@
 # is restarted, handles stay what they were. Who died meanwhile is reaped, who came waits, and what an application that
 # died meanwhile left in the channels is counted exactly, since its clients bring them.
 . "${0%/*}/lib.sh"
-export EPOCHD_RUNTIME_DIR=$runtime EPOCHD_INSTANCE=$instance
-server=$EPOCHD_BUILD/contrib/examples/kv-server
-client=$EPOCHD_BUILD/contrib/examples/kv-client
+. "${0%/*}/kv.sh"
 write_config <<END
 application "kv" {
 	command = { "$server" }
@@ -31,43 +29,12 @@ await_reclaimed()
 {
 	await_that "kv .reclaimed.messages to be $1 to $2" are_reclaimed "$1" "$2"
 }
-has_line()
-{
-	grep -qE -e "$2" "$dir/$1"
-}
-handle_of()
-{
-	grep -oE '^epoch [0-9]+: handle 0x[0-9a-f]{16}' "$dir/$1" | tail -n 1 | grep -oE '0x.*'
-}
-# calls NAME PID: that it has made so far.
-more_lines()
-{
-	[ "$(grep -c 'so far' "$dir/$1")" -gt "$2" ]
-}
-calls()
-{
-	local before
-
-	before=$(grep -c 'so far' "$dir/$1" || :)
-	kill -s USR1 "$2"
-	await_that "an answer of $1" more_lines "$1" "$before"
-	grep 'so far' "$dir/$1" | tail -n 1 | cut -d ' ' -f 1
-}
-calls_go_on()
-{
-	[ "$(calls "$1" "$2")" -gt "$3" ]
-}
-all_are_back()
-{
-	[ "$(grep -c "is back, with $1 client" "$log")" -ge 1 ]
-}
 # Each of the clients listed has a session, and so a channel.
 each_counts()
 {
 	ctl clients kv --json | jq -e "(.clients | length) == $1 and all(.clients[]; .sent > 0)" >"$dir/listed"
 }
 
-declare -A process
 for name in one two three; do
 	start_client "$name"
 	process[$name]=$!
@@ -77,8 +44,8 @@ served=$(stat_of kv .pid)
 old=$(handle_of two)
 
 kill_epochd
-before=$(calls one "${process[one]}")
-await_that "calls to go on without a supervisor" calls_go_on one "${process[one]}" "$((before + 1000))"
+before=$(calls one)
+await_that "calls to go on without a supervisor" calls_go_on one "$((before + 1000))"
 kill -s KILL "${process[two]}"
 start_client four
 process[four]=$!
@@ -97,8 +64,8 @@ expect_match "$(ctl handle kv "$(handle_of one)")" "good"
 expect_eq "$(handle_of four | cut -c 1-8)" 0x000001 "the epoch of who came meanwhile"
 [ "$(handle_of four)" != "$old" ] || fail "a handle was given twice"
 expect_stat kv .clients.registered 4
-before=$(calls one "${process[one]}")
-await_that "calls to go on" calls_go_on one "${process[one]}" "$before"
+before=$(calls one)
+await_that "calls to go on" calls_go_on one "$before"
 
 # Again, and the service dies in the middle of calls while no supervisor looks.
 each_waits()

@@ -1,47 +1,27 @@
 # Whoever is stopped (SIGSTOP) for longer than every deadline: while the supervisor is, messages go on, and afterwards nobody is
 # judged for what it did not hear; while a service is, its clients wait and then go on; while a client is, all others go on.
 . "${0%/*}/lib.sh"
-export EPOCHD_RUNTIME_DIR=$runtime EPOCHD_INSTANCE=$instance
-client=$EPOCHD_BUILD/contrib/examples/kv-client
+. "${0%/*}/kv.sh"
 write_config <<END
 application "kv" {
-	command = { "$EPOCHD_BUILD/contrib/examples/kv-server" }
+	command = { "$server" }
 	readiness = attach  restart = always
 	keepalive { interval = 200ms  misses = 2  reap-lazy = 0s }
 	watchdog = 1s
 }
 application "other" {
-	command = { "$EPOCHD_BUILD/contrib/examples/kv-server" }
+	command = { "$server" }
 	readiness = attach  restart = always
 }
 END
 start_epochd
 await kv up 1
 await other up 1
-declare -A process
 for name in one two three; do
 	background "$client" "$([ "$name" = three ] && echo other || echo kv)" >"$dir/$name" 2>"$dir/$name.err"
 	process[$name]=$!
 	await_that "a handle of $name" grep -q '^epoch 1: handle' "$dir/$name"
 done
-answers_more()
-{
-	[ "$(grep -c 'so far' "$dir/$1" || :)" -gt "$2" ]
-}
-calls()
-{
-	local before
-
-	before=$(grep -c 'so far' "$dir/$1" || :)
-	kill -s USR1 "${process[$1]}"
-	await_that "an answer of $1" answers_more "$1" "$before"
-	grep 'so far' "$dir/$1" | tail -n 1 | cut -d ' ' -f 1
-}
-calls_go_on()
-{
-	[ "$(calls "$1")" -gt "$2" ]
-}
-
 # The supervisor: for three times its longest deadline.
 kill -s STOP "$pid"
 end=$((SECONDS + 4))
