@@ -572,7 +572,7 @@ void clients_lose(struct clients *clients, struct client *client)
 {
 	const struct ep_reclaimed unknown = { 0 };
 
-	add_counts(clients, client, &unknown, true);
+	add_counts(clients, client, &unknown, !client->untold);
 	free_client(clients, client);
 }
 

@@ -45,6 +45,7 @@ struct client {
 	bool listed;                    /* by the application that came back */
 	bool brought;                   /* its channel was, by itself: a supervisor before us may have begun to reclaim it */
 	bool unheard;                   /* its client never heard that it has joined, and so never had the channel */
+	bool untold;                    /* late, and its application never heard of it: so nobody has its channel */
 	uint32_t why;                   /* enum ep_gone; 0: it is there */
 	struct reaper_link reaped_as;
 	void *watch;                    /* of its process, while it has no session: awaited.c; NULL */
@@ -70,14 +71,15 @@ bool clients_are_recorded(const struct ep_page *registry);
  * -ENOMEM. */
 int clients_load(struct clients *clients, uint32_t epoch, uint32_t lives);
 struct identity clients_identity(const struct clients *clients, const struct client *client);
-/* One of them who is there and has not come back, whose HELLO said that nonce; NULL. Its client never heard that it joined. */
+/* One of them who is there and has not come back, or is late, whose HELLO said that nonce; NULL. Its client never heard
+ * that it joined, or has its channel no more. */
 struct client *clients_with_nonce(const struct clients *clients, uint64_t nonce, uint64_t but);
 /* Its channel. The memfd stays the caller's. -EBADMSG: it is none, or another one: *why tells (static). */
 int clients_bring(struct clients *clients, struct client *client, int memfd, const char **why);
-/* Its epoch has ended, and nobody has brought its channel. */
+/* Its epoch has ended, or it is untold; and nobody has brought its channel. */
 void clients_is_late(struct clients *clients, struct client *client);
 bool clients_have_late(const struct clients *clients);
-void clients_lose(struct clients *clients, struct client *client);   /* nobody will: counted as lost. Frees it */
+void clients_lose(struct clients *clients, struct client *client);   /* nobody will: counted as lost, if anybody had it. Frees it */
 void clients_lose_late(struct clients *clients);
 
 /* ---- of this one ---- */

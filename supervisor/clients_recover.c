@@ -178,15 +178,20 @@ struct identity clients_identity(const struct clients *clients, const struct cli
 				  .pidfd_inode = slot->pidfd_inode };
 }
 
+static bool is_of(const struct clients *clients, const struct client *client, uint64_t nonce, uint64_t but)
+{
+	return client->handle != but && slot_of(clients, client)->nonce == nonce;
+}
+
 struct client *clients_with_nonce(const struct clients *clients, uint64_t nonce, uint64_t but)
 {
-	struct client *client = clients->present.next;
-
 	if (!clients->had_others)   /* as it is nearly always: then thousands who join look at nobody */
 		return NULL;
-	for (; client != &clients->present; client = client->next)
-		if (client->there && !client->session && client->handle != but &&
-		    slot_of(clients, client)->nonce == nonce)
+	for (struct client *client = clients->present.next; client != &clients->present; client = client->next)
+		if (client->there && !client->session && is_of(clients, client, nonce, but))
+			return client;
+	for (struct client *client = clients->late.next; client != &clients->late; client = client->next)
+		if (is_of(clients, client, nonce, but))
 			return client;
 	return NULL;
 }

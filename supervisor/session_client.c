@@ -336,6 +336,10 @@ void client_end_unheard(const struct session *session, uint64_t but)
 	if (!client || awaited_check(service, client, session) < 0)
 		return;
 	awaited_forget(client, service);
+	if (client->late) {   /* nobody will bring its channel */
+		clients_lose(service->clients, client);
+		return;
+	}
 	client->unheard = true;
 	clients_end(service->clients, client, EP_GONE_GOODBYE);
 	clients_leave(service->clients, client);

@@ -196,6 +196,14 @@ static void take_handles(struct session *session, const struct ep_wire_handles *
 	}
 }
 
+/* The supervisor died before it said JOINED, and so before WELCOME; or the application had no room for it, and then the
+ * client, which still lives, may have written there, and brings it. */
+static void stays_untold(struct service *service, struct client *client)
+{
+	client->untold = true;
+	clients_is_late(service->clients, client);
+}
+
 /* What one of us two knows and the other does not. */
 static void compare(struct client *client, void *user)
 {
@@ -219,7 +227,7 @@ static void compare(struct client *client, void *user)
 	if (client->channel.base)
 		clients_reclaim(service->clients, client);
 	else if (was_there)
-		clients_is_late(service->clients, client);
+		stays_untold(service, client);
 	else   /* JOINED comes before WELCOME: so nobody ever had it */
 		clients_drained(service->clients, client, &nothing);
 }

@@ -336,9 +336,11 @@ static int run_app(void)
 {
 	char why[300] = "";
 	const struct epochd_options options = { .timeout = 60000000000, .why = why, .why_size = sizeof why };
+	const char *epoch = getenv("EPOCHD_EPOCH");   /* NOLINT(concurrency-mt-unsafe): one thread */
 	int r;
 
 	plan = &control->plan[APP];
+	atomic_store(&control->app_newest, (epoch ? strtoull(epoch, NULL, 10) : 0) << 32 | (uint32_t)getpid());
 	atomic_store(&control->app_pid, getpid());
 	r = epochd_attach(&served, torture_messages, torture_count, &options);
 	if (r < 0)

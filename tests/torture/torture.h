@@ -32,6 +32,7 @@ struct control {
 	struct plan plan[PEERS];
 	_Atomic uint32_t quit[CLIENTS];
 	_Atomic int32_t app_pid;
+	_Atomic uint64_t app_newest;   /* epoch << 32 | pid */
 	struct journal client[CLIENTS];
 	struct journal app[SLOTS];
 	_Atomic uint64_t killed[2][EP_FAULTS_COUNT];   /* or stopped, at each step: clients, applications */
