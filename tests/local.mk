@@ -244,6 +244,7 @@ integration_tests = \
 	tests/integration/torture_recovery_6_1.sh \
 	tests/integration/torture_supervisor.sh \
 	tests/integration/torture_supervisor_6_1.sh \
+	tests/integration/unheard.sh \
 	tests/integration/unit_verify.sh \
 	tests/integration/users.sh \
 	tests/integration/watchdog.sh
