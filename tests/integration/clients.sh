@@ -44,14 +44,8 @@ expect_match "$(ctl handle kv "$old")" "^$old: good"
 [ "$(ctl rings kv --json | jq '[.rings[] | select(.owner == "client")] | length')" = 3 ] ||
 	fail "epochctl rings: $(ctl rings kv --json)"
 
-# Each in the middle of a call: the service stands still, and has not heard the last one.
-each_waits()
-{
-	ctl clients kv --json | jq -e '(.clients | length) == 3 and all(.clients[]; .sent == .received + 1)' >"$dir/waits"
-}
 victim=$(stat_of kv .pid)
-kill -s STOP "$victim"
-await_that "each client to wait for a reply" each_waits
+stop_amid_calls "$victim" 3
 kill -s KILL "$victim"
 await kv up 2
 await_stat kv .reclaimed.messages 3

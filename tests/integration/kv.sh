@@ -38,3 +38,29 @@ calls_go_on()
 {
 	[ "$(calls "$1")" -gt "$2" ]
 }
+
+# is_amid_calls COUNT: each of so many clients has said one thing that the service has not read, and read all that it said.
+is_amid_calls()
+{
+	ctl rings kv --json | jq -e "(.rings | length) == 2 * $1 and
+		all(.rings[]; .in_use == (if .owner == \"client\" then 1 else 0 end))" >"$dir/amid"
+}
+
+# Somewhere in a turn it stands, with a message in hand perhaps: then it goes on, and is stopped anew.
+stopped_amid_calls()
+{
+	kill -s CONT "$1"
+	kill -s STOP "$1"
+	for _ in {1..20}; do
+		if is_amid_calls "$2"; then
+			return 0
+		fi
+	done
+	return 1
+}
+
+# stop_amid_calls PID COUNT: the service stands still, and has not heard the last message of each client.
+stop_amid_calls()
+{
+	await_that "each client to wait for a reply" stopped_amid_calls "$1" "$2"
+}
