@@ -73,6 +73,8 @@ void epochd_detach(struct epochd_app *app)
 	free(app->on_joined);
 	free(app->on_gone);
 	free(app->scratch);
+	free(app->joined_types);
+	free(app->modules);
 	pthread_mutex_destroy(&app->posts_lock);
 	free(app);
 }
@@ -134,6 +136,22 @@ static int send_packet_in_time(const struct epochd_app *app, void *packet, int64
 	return r;
 }
 
+/* A module comes before its first message. */
+static int put_type(const struct epochd_app *app, uint32_t i, unsigned char *packet, size_t size, size_t *used)
+{
+	size_t before = *used;
+	int r = 0;
+
+	for (size_t j = 0; r == 0 && j < app->module_count; j++)
+		if (app->modules[j].base == i && app->modules[j].count && app->modules[j].version[0])
+			r = ep_table_put_module(packet, size, used, app->modules[j].name, app->modules[j].version);
+	if (r == 0)
+		r = ep_table_put(packet, size, used, &app->types.type[i]);
+	if (r < 0)
+		*used = before;
+	return r;
+}
+
 int app_tell_types(const struct epochd_app *app, uint32_t *at)
 {
 	union ep_wire_packet packet;
@@ -142,7 +160,7 @@ int app_tell_types(const struct epochd_app *app, uint32_t *at)
 	int r;
 
 	while (i < app->types.count) {
-		r = ep_table_put(packet.bytes, sizeof packet, &used, &app->types.type[i]);
+		r = put_type(app, i, packet.bytes, sizeof packet, &used);
 		if (r == 0)
 			i++;
 		if (r == 0 && i < app->types.count)
@@ -292,24 +310,29 @@ static int attach(struct epochd_app *app, const struct epochd_options *options, 
 	return r < 0 ? r : watch(app, app->wake);
 }
 
-int epochd_attach(struct epochd_app **out, const struct epochd_type *types, size_t count,
-		  const struct epochd_options *options)
+struct epochd_app *attaching_new(void)
 {
-	static const struct epochd_options usual;
-	CLEANUP(detachp) struct epochd_app *app = calloc(1, sizeof *app);
-	char why[512] = "";
-	int r;
+	struct epochd_app *app = calloc(1, sizeof *app);
 
 	if (!app)
-		return -ENOMEM;
-	if (!options)
-		options = &usual;
+		return NULL;
 	app->session = app->bell = app->wake = app->poll = app->retry.fd = -1;
 	app->unsaid_end = &app->unsaid;
 	app->active.next = app->active.before = &app->active;
 	pthread_mutex_init(&app->posts_lock, NULL);
+	return app;
+}
+
+int attaching_finish(struct epochd_app **out, struct epochd_app *app, const struct epochd_options *options)
+{
+	static const struct epochd_options usual;
+	CLEANUP(detachp) struct epochd_app *attaching = app;
+	char why[512] = "";
+	int r;
+
+	if (!options)
+		options = &usual;
 	ep_wait_init(&app->wait, (enum epochd_wait)options->wait);
-	app->types = (struct ep_types){ types, (uint32_t)(count <= UINT32_MAX ? count : UINT32_MAX) };
 	r = (options->size && options->size != sizeof *options) || options->wait > EPOCHD_SLEEP ||
 			    options->flags ? -EINVAL : attach(app, options, why, sizeof why);
 	if (r < 0) {
@@ -317,8 +340,19 @@ int epochd_attach(struct epochd_app **out, const struct epochd_type *types, size
 			snprintf(options->why, options->why_size, "%s", why[0] ? why : strerrordesc_np(-r));
 		return r;
 	}
-	*out = STEAL(app);
+	*out = STEAL(attaching);
 	return 0;
+}
+
+int epochd_attach(struct epochd_app **out, const struct epochd_type *types, size_t count,
+		  const struct epochd_options *options)
+{
+	struct epochd_app *app = attaching_new();
+
+	if (!app)
+		return -ENOMEM;
+	app->types = (struct ep_types){ types, (uint32_t)(count <= UINT32_MAX ? count : UINT32_MAX) };
+	return attaching_finish(out, app, options);
 }
 
 uint32_t epochd_app_epoch(const struct epochd_app *app) { return app->epoch; }

@@ -9,6 +9,8 @@
 #include "apilib/channel.h"
 #include "apilib/child.h"
 #include "apilib/epochd.h"
+#include "apilib/layout.h"
+#include "apilib/message.h"
 #include "apilib/registry_view.h"
 #include "apilib/retry.h"
 #include "apilib/types.h"
@@ -48,6 +50,11 @@ struct posted {
 
 enum { POSTS_MAX = 1024 };
 
+struct module {
+	char name[EP_TYPE_NAME_MAX], version[EP_MODULE_VERSION_MAX + 1];
+	size_t base, count;              /* of its types */
+};
+
 struct handler { epochd_handler_fn *fn; void *user; };
 struct on_joined { epochd_joined_fn *fn; void *user; };
 struct on_gone { epochd_gone_fn *fn; void *user; };
@@ -65,6 +72,9 @@ struct epochd_app {
 	uint32_t epoch;
 	struct ep_view view;
 	struct ep_types types;
+	struct epochd_type *joined_types;   /* of all modules; NULL: there are none */
+	struct module *modules;
+	size_t module_count;
 	struct handler *handlers;        /* of each type */
 	struct ep_wait wait;
 
@@ -93,6 +103,10 @@ struct epochd_app {
 	uint32_t posts_first, posts_count;
 	_Atomic bool posted, stopped;
 };
+
+/* application.c. app: one with its types; taken over, also where that fails. */
+struct epochd_app *attaching_new(void);
+int attaching_finish(struct epochd_app **out, struct epochd_app *app, const struct epochd_options *options);
 
 /* application_resume.c: the session is gone, or back. Never blocks. */
 void app_lose_session(struct epochd_app *app);

@@ -92,7 +92,7 @@ static int take_options(struct epochd_client *client, const char *application,
 
 	snprintf(client->why, sizeof client->why, "the options make no sense");
 	if (r < 0 || (options->size && options->size != sizeof *options) ||
-	    options->wait > EPOCHD_SLEEP || options->flags & ~(uint32_t)EPOCHD_RECONNECT)
+	    options->wait > EPOCHD_SLEEP || options->flags & ~(uint32_t)(EPOCHD_RECONNECT | EPOCHD_ADOPT))
 		return -EINVAL;
 	snprintf(client->name, sizeof client->name, "%.*s", (int)sizeof client->name - 1, name);
 	ep_wait_init(&client->wait, (enum epochd_wait)options->wait);
@@ -102,16 +102,18 @@ static int take_options(struct epochd_client *client, const char *application,
 	return take_geometry(client, options);
 }
 
-static int open_client(struct epochd_client *client, const char *application,
+static int open_client(struct epochd_client *client, const char *application, const struct ep_types *types,
 		       const struct epochd_options *options)
 {
 	int64_t timeout = options->timeout ? options->timeout : timeout_usual;
 	int r = take_options(client, application, options);
 
+	if (r == 0 && client->flags & EPOCHD_ADOPT && types->count)
+		r = -EINVAL;
 	if (r == 0)
-		r = ep_types_check(&client->types, client->why, sizeof client->why);
+		r = ep_types_check(types, client->why, sizeof client->why);
 	if (r == 0)
-		r = ep_agreed_init(&client->agreed, client->types.count);
+		r = ep_agreed_init(&client->agreed, types, client->flags & EPOCHD_ADOPT);
 	if (r == 0)
 		r = ep_place_find(client->folder, sizeof client->folder, options, client->why,
 				  sizeof client->why);
@@ -142,8 +144,9 @@ int epochd_connect(struct epochd_client **out, const char *application, const st
 		options = &usual;
 	client->session = client->poll = client->retry.fd = -1;
 	client->link.memfd = client->link.bell = client->link.ring = -1;
-	client->types = (struct ep_types){ types, (uint32_t)(count <= UINT32_MAX ? count : UINT32_MAX) };
-	r = open_client(client, application, options);
+	const struct ep_types own = { types, (uint32_t)(count <= UINT32_MAX ? count : UINT32_MAX) };
+
+	r = open_client(client, application, &own, options);
 	if (r < 0) {
 		if (options->why && options->why_size)
 			snprintf(options->why, options->why_size, "%s",
@@ -169,6 +172,11 @@ uint64_t epochd_client_handle(const struct epochd_client *client)
 int epochd_client_fd(const struct epochd_client *client)
 {
 	return ep_is_inherited(&client->family) ? -ECHILD : client->poll;
+}
+
+const struct epochd_type *epochd_client_type(const struct epochd_client *client, uint32_t type)
+{
+	return type < client->agreed.types.count ? &client->agreed.types.type[type] : NULL;
 }
 
 const char *epochd_client_why(const struct epochd_client *client)
@@ -287,7 +295,7 @@ static int send_message(struct epochd_client *client, uint32_t type, uint64_t co
 {
 	int r;
 
-	if (type >= client->types.count || !ep_types_fit(&client->types, type, size))
+	if (type >= client->agreed.types.count || !ep_types_fit(&client->agreed.types, type, size))
 		return -EINVAL;
 	if (!client->agreed.wire_of[type])
 		return -ENOMSG;
@@ -333,7 +341,7 @@ static int take(struct epochd_client *client, struct epochd_message *out)
 			release(client, &received);
 			continue;
 		}
-		if (!ep_types_fit(&client->types, type, received.content.size)) {
+		if (!ep_types_fit(&client->agreed.types, type, received.content.size)) {
 			client->link.consumer.why = "a message is not as large as its type";
 			return channel_error(client, client->link.consumer.closed = -EPROTO);
 		}

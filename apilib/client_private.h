@@ -53,8 +53,7 @@ struct epochd_client {
 
 	char folder[EP_FOLDER_SIZE];   /* of the instance */
 	char app[EP_NAME_SIZE], name[EP_CLIENT_NAME_SIZE];
-	struct ep_types types;
-	struct ep_agreed agreed;
+	struct ep_agreed agreed;   /* also its own types */
 	bool table_comes;          /* a TABLE was taken since the last OFFER */
 	uint32_t offered;          /* epoch */
 	struct ep_geometry wanted;

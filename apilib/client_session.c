@@ -227,8 +227,7 @@ static int on_table(struct epochd_client *client, const union ep_wire_packet *pa
 	if (!client->table_comes)
 		ep_agreed_forget(&client->agreed);
 	client->table_comes = true;
-	r = ep_agreed_take(&client->agreed, client->types.type, packet->bytes + head,
-			   packet->head.size - head, why, sizeof why);
+	r = ep_agreed_take(&client->agreed, packet->bytes + head, packet->head.size - head, why, sizeof why);
 	return r < 0 ? end(client, r, why) : 0;
 }
 

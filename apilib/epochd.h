@@ -57,6 +57,7 @@ enum {
 	EPOCHD_TAIL = 1,       /* any number of bytes may follow the struct */
 	EPOCHD_IN_PLACE = 2,   /* handlers read it where it lies: each field once, since the sender could still
 				* write there; not copied first */
+	EPOCHD_CALLABLE = 4,   /* anybody who may connect may send it by hand: `epochctl call` */
 };
 
 struct epochd_type {
@@ -97,6 +98,22 @@ struct epochd_type {
 	enum { LIST(EPOCHD_ID_) prefix##_count }; \
 	__attribute__((unused)) static const struct epochd_type prefix##_messages[] = { \
 		LIST(EPOCHD_TYPE_) };
+
+/* A payload of `size` bytes as a JSON object, by the type's fields, in their order, with a NUL. Numbers beyond 2^53, and what
+ * is no number, as text; bytes, and a tail (under "..."), as hexadecimal digits; a text that is no UTF-8 as {"hex": ...}.
+ * Its length, without the NUL; any thread.
+ *   -ENOSPC   longer than json_size   -EINVAL   no type, or not of its size */
+EPOCHD_API int epochd_json(const struct epochd_type *type, const void *payload, size_t size, char *json,
+			   size_t json_size);
+
+/* Messages of one part of a program, under its name: a plug-in, say. Each message is called "name.something". */
+struct epochd_module {
+	const char *name;
+	const char *version;              /* for people: of letters, digits, . _ + -, 31 at most; NULL: none */
+	const struct epochd_type *types;  /* `count` of them, borrowed */
+	size_t count;
+	uint32_t base;                    /* given by epochd_attach_modules(): the number of its first type */
+};
 
 /* What was received. `payload` stays good until the message is released, or its handler returns. */
 struct epochd_message {
@@ -146,6 +163,8 @@ enum epochd_wait {
 
 enum {
 	EPOCHD_RECONNECT = 1,   /* client: by itself, in whatever call comes next, under each new epoch */
+	EPOCHD_ADOPT = 2,       /* client: without types of its own, it takes over those of the application, epoch by
+				 * epoch: epochd_client_type() */
 };
 
 struct epochd_buffers { uint32_t size, count; };   /* bytes of one; how many, each way */
@@ -189,6 +208,9 @@ EPOCHD_API int epochd_connect(struct epochd_client **out, const char *applicatio
 EPOCHD_API void epochd_close(struct epochd_client *client);
 
 EPOCHD_API uint64_t epochd_client_handle(const struct epochd_client *client);   /* of its last epoch */
+/* Its type of that number, own or adopted: for tools that read and make any message by its fields. NULL: there is none.
+ * Of an adopted one, borrowed until the client hears of the next epoch. */
+EPOCHD_API const struct epochd_type *epochd_client_type(const struct epochd_client *client, uint32_t type);
 
 /* Memory for a payload of `size` bytes, to be filled and handed to epochd_send(), or given back with
  * epochd_free(). Never blocks.
@@ -260,6 +282,10 @@ typedef void epochd_post_fn(void *user);
  *   -EACCES   another user's, or not of this incarnation     -EBUSY   another process serves already */
 EPOCHD_API int epochd_attach(struct epochd_app **out, const struct epochd_type *types, size_t count,
 			     const struct epochd_options *options);
+/* The same for a program of several modules: their types get numbers one after the other, module->base + kv_get_id. Modules
+ * are borrowed for the call only, their types as there. */
+EPOCHD_API int epochd_attach_modules(struct epochd_app **out, struct epochd_module *modules, size_t count,
+				     const struct epochd_options *options);
 /* Serves no more: clients are told at once, and wait for whoever attaches next, be it this process again. Does not
  * block. NULL is fine. */
 EPOCHD_API void epochd_detach(struct epochd_app *app);

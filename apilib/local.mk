@@ -2,6 +2,7 @@ noinst_LTLIBRARIES += libep.la
 libep_la_SOURCES = \
 	%D%/application.c \
 	%D%/application_dispatch.c \
+	%D%/application_modules.c \
 	%D%/application_private.h \
 	%D%/application_resume.c \
 	%D%/application_session.c \
@@ -30,6 +31,9 @@ libep_la_SOURCES = \
 	%D%/geometry.c \
 	%D%/geometry.h \
 	%D%/handle.h \
+	%D%/json.c \
+	%D%/layout.c \
+	%D%/layout.h \
 	%D%/message.c \
 	%D%/message.h \
 	%D%/now.h \

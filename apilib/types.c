@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apilib/layout.h"
 #include "apilib/message.h"
 
 int ep_types_check(const struct ep_types *types, char *why, size_t why_size)

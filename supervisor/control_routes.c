@@ -16,6 +16,7 @@
 #include "supervisor/app.h"
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
+#include "supervisor/messages.h"
 #include "supervisor/metrics.h"
 #include "supervisor/report.h"
 
@@ -155,6 +156,14 @@ static void get_app(struct request *request)
 		json = NULL;
 	}
 	answer_json(request, MHD_HTTP_OK, json);
+}
+
+static void get_messages(struct request *request)
+{
+	const struct app *app = app_of(request);
+
+	if (app)
+		answer_json(request, MHD_HTTP_OK, messages_json(app));
 }
 
 /* ---- pages, read by the store's own thread ---- */
@@ -422,6 +431,7 @@ static const struct route routes[] = {
 	{ "/v1/apps/*/incarnations", get_incarnations, QUERY_BEFORE | QUERY_LIMIT },
 	{ "/v1/apps/*/clients", get_clients, 0 },
 	{ "/v1/apps/*/rings", get_rings, 0 },
+	{ "/v1/apps/*/messages", get_messages, 0 },
 	{ "/v1/apps/*/handles/*", get_handle, 0 },
 	{ "/v1/apps/*/handles/*/kick", post_kick, 0, .post = true },
 	{ "/v1/events", get_events, QUERY_BEFORE | QUERY_LIMIT | QUERY_APP | QUERY_FOLLOW },

@@ -74,6 +74,8 @@ libsupervisor_la_SOURCES = \
 	%D%/locks.h \
 	%D%/log.c \
 	%D%/log.h \
+	%D%/messages.c \
+	%D%/messages.h \
 	%D%/metrics.c \
 	%D%/metrics.h \
 	%D%/notify.c \
@@ -138,6 +140,7 @@ tests_epochd_faulty_LDADD = $(libsupervisor_la_LIBADD)
 # epochctl. What of it is pure is a library of its own, for the unit tests.
 noinst_LTLIBRARIES += libctl.la
 libctl_la_SOURCES = \
+	%D%/ctl/call.c \
 	%D%/ctl/clients.c \
 	%D%/ctl/client.c \
 	%D%/ctl/client.h \
@@ -146,10 +149,13 @@ libctl_la_SOURCES = \
 	%D%/ctl/doctor.c \
 	%D%/ctl/examine.c \
 	%D%/ctl/examine.h \
+	%D%/ctl/from_json.c \
+	%D%/ctl/from_json.h \
 	%D%/ctl/explain.c \
 	%D%/ctl/explain.h \
 	%D%/ctl/instance.c \
 	%D%/ctl/instance.h \
+	%D%/ctl/messages.c \
 	%D%/ctl/offline.c \
 	%D%/ctl/offline.h \
 	%D%/ctl/show.c \

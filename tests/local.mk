@@ -32,6 +32,7 @@ unit_tests = \
 	tests/unit/check_history \
 	tests/unit/check_hostile \
 	tests/unit/check_identity \
+	tests/unit/check_layout \
 	tests/unit/check_ledger \
 	tests/unit/check_leftovers \
 	tests/unit/check_locks \
@@ -121,7 +122,9 @@ tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
 # The one that hostile.sh lets loose knows the library's inside; the other one does not.
 check_PROGRAMS += tests/lib/detacher tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile \
-	tests/lib/mapper tests/lib/mutator tests/lib/orphan tests/lib/reuser
+	tests/lib/mapper tests/lib/modular tests/lib/mutator tests/lib/orphan tests/lib/reuser
+tests_lib_modular_SOURCES = tests/lib/modular.c
+tests_lib_modular_LDADD = libepochd.la
 tests_lib_orphan_SOURCES = tests/lib/orphan.c
 tests_lib_orphan_LDADD = libepochd.la
 tests_lib_reuser_SOURCES = tests/lib/reuser.c
@@ -177,6 +180,7 @@ clean-fuzz:
 integration_tests = \
 	tests/integration/adopt.sh \
 	tests/integration/api.sh \
+	tests/integration/call.sh \
 	tests/integration/cgroup_renewed.sh \
 	tests/integration/check_file.sh \
 	tests/integration/child-stands-alone.sh \
@@ -209,6 +213,7 @@ integration_tests = \
 	tests/integration/keepalive.sh \
 	tests/integration/lost.sh \
 	tests/integration/manuals.sh \
+	tests/integration/messages.sh \
 	tests/integration/mutated.sh \
 	tests/integration/nginx.sh \
 	tests/integration/no_room.sh \

@@ -20,16 +20,6 @@ static void free_table(struct table **table)
 	table_free(*table);
 }
 
-/* /v1/apps/APP/WHAT; the answer is an object. */
-static int ask(struct ctl *ctl, const char *method, const char *app, const char *what, struct answer *out)
-{
-	CLEANUP(freep) char *escaped = client_escape(app), *path = NULL;
-
-	if (!escaped || asprintf(&path, "/v1/apps/%s/%s", escaped, what) < 0)
-		return ctl_no_memory();
-	return ctl_ask(ctl, method, path, 30, out);
-}
-
 /* NULL, or the one that a second argument names. */
 static bool is_other(const json_t *item, int argc, char **argv)
 {
@@ -56,7 +46,7 @@ int ctl_show_clients(struct ctl *ctl, int argc, char **argv)
 	const json_t *client;
 	char since[32];
 	size_t i;
-	int r = ask(ctl, "GET", argv[0], "clients", &answer);
+	int r = ctl_ask_app(ctl, "GET", argv[0], "clients", &answer);
 
 	(void)argc;
 	if (r)
@@ -111,7 +101,7 @@ int ctl_show_rings(struct ctl *ctl, int argc, char **argv)
 	CLEANUP(free_table) struct table *table = NULL;
 	const json_t *ring, *class;
 	size_t i, j;
-	int r = ask(ctl, "GET", argv[0], "rings", &answer);
+	int r = ctl_ask_app(ctl, "GET", argv[0], "rings", &answer);
 
 	if (r)
 		return r;
@@ -175,7 +165,7 @@ int ctl_show_handle(struct ctl *ctl, int argc, char **argv)
 
 	(void)argc;
 	if (r == 0)
-		r = ask(ctl, "GET", argv[0], path, &answer);
+		r = ctl_ask_app(ctl, "GET", argv[0], path, &answer);
 	if (r)
 		return r;
 	good = strcmp(ctl_string(answer.json, "verdict"), "good") == 0;
@@ -194,7 +184,7 @@ int ctl_kick(struct ctl *ctl, int argc, char **argv)
 
 	(void)argc;
 	if (r == 0)
-		r = ask(ctl, "POST", argv[0], path, &answer);
+		r = ctl_ask_app(ctl, "POST", argv[0], path, &answer);
 	if (r)
 		return r;
 	if (ctl->json)

@@ -208,31 +208,26 @@ int ctl_bases(struct ctl *ctl, char **out, char **state)
 
 int ctl_connect(struct ctl *ctl)
 {
-	CLEANUP(freep) char *base = NULL;
-	char *name = NULL;
 	int r;
 
 	if (ctl->database)
 		return open_database(ctl);
-	r = ctl_bases(ctl, &base, NULL);
+	r = ctl_bases(ctl, &ctl->base, NULL);
 	if (r < 0) {
 		ctl_complain("where is the runtime directory? %s", strerror(-r));
 		return EXIT_NOBODY;
 	}
 	/* Anybody can make such a name in /dev/shm, and answer in it. */
 	if (r == 1) {
-		r = paths_check_private(base);
+		r = paths_check_private(ctl->base);
 		if (r < 0 && r != -ENOENT) {
 			ctl_complain("%s is not ours alone, so whoever answers there is not believed: "
-				     "%s", base, strerror(-r));
+				     "%s", ctl->base, strerror(-r));
 			return EXIT_NOBODY;
 		}
 	}
-	r = ctl->instance ? find_named(base, ctl->instance, &name) : find_only(base, &name);
-	if (r == EXIT_GOOD)
-		r = connect_to(ctl, base, name);
-	free(name);
-	return r;
+	r = ctl->instance ? find_named(ctl->base, ctl->instance, &ctl->name) : find_only(ctl->base, &ctl->name);
+	return r == EXIT_GOOD ? connect_to(ctl, ctl->base, ctl->name) : r;
 }
 
 /* ---- asking ---- */
@@ -339,6 +334,15 @@ int ctl_stats(struct ctl *ctl, struct answer *out)
 		return ctl_ask(ctl, "GET", "/v1/stats", patience, out);
 	r = offline_stats(ctl->offline, &json);
 	return from_database(r, json, NULL, out);
+}
+
+int ctl_ask_app(struct ctl *ctl, const char *method, const char *app, const char *what, struct answer *out)
+{
+	CLEANUP(freep) char *escaped = client_escape(app), *path = NULL;
+
+	if (!escaped || asprintf(&path, "/v1/apps/%s/%s", escaped, what) < 0)
+		return ctl_no_memory();
+	return ctl_ask(ctl, method, path, patience, out);
 }
 
 /* ---- pages ---- */

@@ -26,7 +26,7 @@ struct offline;
 
 struct ctl {
 	/* as asked for */
-	const char *instance, *runtime_dir, *database, *app, *timeout;
+	const char *instance, *runtime_dir, *database, *app, *timeout, *compare;
 	double timeout_seconds;          /* 0: none was given */
 	unsigned limit;                  /* 0: none was given */
 	bool json, all, follow, watch, wait, keep, fix;
@@ -34,6 +34,7 @@ struct ctl {
 	bool terminal;                   /* stdout is one */
 	struct table_style style;
 	struct client *client;           /* NULL before ctl_connect() */
+	char *base, *name;               /* of that supervisor: runtime directory, instance; free() */
 	struct offline *offline;         /* with --db */
 };
 
@@ -51,6 +52,8 @@ int ctl_connect(struct ctl *ctl);
 /* What anybody else must have answered (2xx) to be `out`; a problem is told, and with --json printed. */
 int ctl_ask(struct ctl *ctl, const char *method, const char *path, double timeout,
 	    struct answer *out);
+/* The same of /v1/apps/APP/WHAT. */
+int ctl_ask_app(struct ctl *ctl, const char *method, const char *app, const char *what, struct answer *out);
 /* How a refusal, or a failure to ask at all, is told. subject: NULL, or before the reason. */
 int ctl_refused(struct ctl *ctl, const char *subject, const struct answer *answer);
 int ctl_failed(struct ctl *ctl, int r);
@@ -81,6 +84,8 @@ int ctl_show_clients(struct ctl *ctl, int argc, char **argv);
 int ctl_show_rings(struct ctl *ctl, int argc, char **argv);
 int ctl_show_handle(struct ctl *ctl, int argc, char **argv);
 int ctl_kick(struct ctl *ctl, int argc, char **argv);
+int ctl_call(struct ctl *ctl, int argc, char **argv);
+int ctl_show_messages(struct ctl *ctl, int argc, char **argv);
 int ctl_doctor(struct ctl *ctl, int argc, char **argv);
 int ctl_supervisor_verb(struct ctl *ctl, const char *verb);
 #endif

@@ -15,7 +15,7 @@
 enum option_id {
 	OPTION_INSTANCE, OPTION_RUNTIME_DIR, OPTION_JSON, OPTION_DB, OPTION_HELP, OPTION_VERSION,
 	OPTION_WATCH, OPTION_LIMIT, OPTION_ALL, OPTION_FOLLOW, OPTION_APP, OPTION_FIX, OPTION_KEEP, OPTION_WAIT,
-	OPTION_TIMEOUT, OPTIONS
+	OPTION_TIMEOUT, OPTION_COMPARE, OPTIONS
 };
 #define TAKES(id) (1u << (id))
 
@@ -45,6 +45,7 @@ static const struct {
 	[OPTION_WAIT] = { "wait", 0, NULL, "until it has happened" },
 	[OPTION_TIMEOUT] = { "timeout", 't', "TIME", "wait no longer than that (250ms, 10s, 5m); "
 			     "implies --wait" },
+	[OPTION_COMPARE] = { "compare", 0, "FILE", "tell what is not as it was when that was written, by --json" },
 };
 
 struct command {
@@ -75,6 +76,9 @@ static const struct command commands[] = {
 	{ "handle", "APP HANDLE", "whether a handle is good, and if not, why", 0, 2, 2, false,
 	  ctl_show_handle, NULL },
 	{ "kick", "APP HANDLE", "send a client away", 0, 2, 2, false, ctl_kick, NULL },
+	{ "messages", "APP", "what it understands", TAKES(OPTION_COMPARE), 1, 1, false, ctl_show_messages, NULL },
+	{ "call", "APP MESSAGE [JSON]", "send it a message, and print the reply", TAKES(OPTION_TIMEOUT), 2, 3, false,
+	  ctl_call, NULL },
 	{ "doctor", "", "what is wrong, also where no supervisor runs, and what would mend it", TAKES(OPTION_FIX), 0, 0,
 	  true, ctl_doctor, NULL },
 	{ "start", "APP ...", "start what is stopped", WAITS, 1, -1, false, NULL, "start" },
@@ -237,6 +241,9 @@ static int take(struct ctl *ctl, unsigned id, const char *value)
 		break;
 	case OPTION_TIMEOUT:
 		return take_timeout(ctl, value);
+	case OPTION_COMPARE:
+		ctl->compare = value;
+		break;
 	}
 	return EXIT_GOOD;
 }
@@ -380,6 +387,8 @@ int main(int argc, char **argv)
 	r = dispatch(&ctl, argc, argv);
 	client_close(ctl.client);
 	offline_close(ctl.offline);
+	free(ctl.base);
+	free(ctl.name);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		ctl_complain("cannot write the answer");
 		return EXIT_TROUBLE;

@@ -1,0 +1,71 @@
+/* An application of two modules, whose messages can be called by hand: for call.sh and messages.sh. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "apilib/epochd.h"
+
+#define ADD(FIELD, ARRAY) ARRAY(u32, terms, 4)
+#define SUM(FIELD, ARRAY) FIELD(u64, sum)
+#define ADD_LIST(MESSAGE) \
+	MESSAGE(add, "alpha.add", ADD, EPOCHD_CALLABLE) \
+	MESSAGE(sum, "alpha.sum", SUM, 0)
+EPOCHD_MESSAGES(alpha, ADD_LIST)
+
+#define ECHO(FIELD, ARRAY) \
+	FIELD(u8, a) FIELD(u64, b) FIELD(i8, c) FIELD(u16, d) FIELD(i32, e) ARRAY(text, f, 5) FIELD(f64, g) \
+	ARRAY(i16, h, 3) FIELD(f32, i) ARRAY(bytes, j, 4) FIELD(i64, k)
+#define HUSH(FIELD, ARRAY) FIELD(u8, a)
+#define ECHO_LIST(MESSAGE) \
+	MESSAGE(echo, "beta.echo", ECHO, EPOCHD_CALLABLE | EPOCHD_TAIL) \
+	MESSAGE(hush, "beta.hush", HUSH, EPOCHD_CALLABLE) \
+	MESSAGE(secret, "beta.secret", HUSH, EPOCHD_IN_PLACE)
+EPOCHD_MESSAGES(beta, ECHO_LIST)
+
+static struct epochd_app *app;
+static struct epochd_module modules[] = {
+	{ "alpha", "1.2", alpha_messages, alpha_count, 0 },
+	{ "beta", NULL, beta_messages, beta_count, 0 },
+};
+
+static void on_add(struct epochd_app *of, const struct epochd_message *message, void *user)
+{
+	const struct add *add = message->payload;
+	struct sum sum = { 0 };
+
+	(void)user;
+	for (int i = 0; i < 4; i++)
+		sum.sum += add->terms[i];
+	epochd_reply(of, message, modules[0].base + sum_id, &sum, sizeof sum);
+}
+
+static void on_echo(struct epochd_app *of, const struct epochd_message *message, void *user)
+{
+	(void)user;
+	epochd_reply(of, message, message->type, message->payload, message->size);
+}
+
+static void on_signal(int signal)
+{
+	(void)signal;
+	epochd_stop(app);   /* NOLINT(bugprone-signal-handler): it may */
+}
+
+int main(void)
+{
+	char why[300] = "";
+	const struct epochd_options options = { .why = why, .why_size = sizeof why };
+	int r = epochd_attach_modules(&app, modules, sizeof modules / sizeof modules[0], &options);
+
+	if (r < 0) {
+		fprintf(stderr, "modular: %s\n", why);
+		return 1;
+	}
+	epochd_handle(app, modules[0].base + add_id, on_add, NULL);
+	epochd_handle(app, modules[1].base + echo_id, on_echo, NULL);
+	signal(SIGTERM, on_signal);
+	epochd_run(app);
+	epochd_detach(app);
+	return 0;
+}
