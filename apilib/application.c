@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,7 @@ static void forget(struct ep_family *family)
 	ep_close_fd(&app->session);
 	ep_retry_end(&app->retry);
 	ep_close_fd(&app->bell);
+	ep_close_fd(&app->meter_fd);
 	ep_close_fd(&app->wake);
 	ep_close_fd(&app->poll);
 	for (uint32_t i = 0; i < app->room; i++)
@@ -62,6 +64,7 @@ void epochd_detach(struct epochd_app *app)
 		say_goodbye(app);
 		forget(&app->family);
 		ep_view_unmap(&app->view);
+		ep_meter_unmap(app->meter_page, app->meter_types);
 	}
 	for (uint32_t i = 0; i < app->room; i++) {
 		app_free_member(app->members[i], inherited);
@@ -186,6 +189,16 @@ static int tell_types(const struct epochd_app *app, int64_t deadline)
 	return r;
 }
 
+static int take_meter(struct epochd_app *app, int fd)
+{
+	int r = ep_meter_map(&app->meter_page, fd, PROT_READ | PROT_WRITE, &app->meter_types);
+
+	if (r < 0)
+		return r;
+	app->meter = app->meter_page->type;
+	return app->meter_types == app->types.count ? 0 : -EBADMSG;
+}
+
 static int on_attached(struct epochd_app *app, const struct ep_wire_attached *attached,
 		       int fds[static EP_WIRE_FDS_MAX], unsigned count, char *why, size_t why_size)
 {
@@ -195,6 +208,11 @@ static int on_attached(struct epochd_app *app, const struct ep_wire_attached *at
 	if (r == 0)
 		r = ep_view_map(&app->view, fds[EP_ATTACHED_REGISTRY], &reason);
 	if (r == 0) {
+		reason = "its meter";
+		r = take_meter(app, fds[EP_ATTACHED_METER]);
+	}
+	if (r == 0) {
+		app->meter_fd = ep_steal_fd(&fds[EP_ATTACHED_METER]);
 		app->epoch = attached->epoch;
 		app->bell = ep_steal_fd(&fds[EP_ATTACHED_BELL]);
 	}
@@ -316,7 +334,7 @@ struct epochd_app *attaching_new(void)
 
 	if (!app)
 		return NULL;
-	app->session = app->bell = app->wake = app->poll = app->retry.fd = -1;
+	app->session = app->bell = app->meter_fd = app->wake = app->poll = app->retry.fd = -1;
 	app->unsaid_end = &app->unsaid;
 	app->active.next = app->active.before = &app->active;
 	pthread_mutex_init(&app->posts_lock, NULL);
@@ -508,11 +526,15 @@ int epochd_app_send(struct epochd_app *app, uint64_t handle, uint32_t type, uint
 	r = ep_types_send(&member->producer, (uint16_t)(type + 1), context, payload, size);
 	if (r == -EPROTO)
 		app_break(app, member, EPOCHD_GONE_BROKEN, "its counters make no sense");
-	if (r < 0)
+	if (r < 0) {
+		if (r == -EAGAIN)
+			ep_meter_count(&app->meter[type].would_block, 1);
 		return blocked(app, r);
+	}
 	if (r > 0)
 		ep_bell_ring(member->ring);
 	app->counts.sent++;
+	ep_meter_count(&app->meter[type].sent, 1);
 	return 0;
 }
 

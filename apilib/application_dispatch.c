@@ -45,6 +45,12 @@ void app_deactivate(struct epochd_app *app, struct member *member)
 
 /* ---- one message ---- */
 
+static void add_time(struct ep_histogram *histogram, uint64_t ns)
+{
+	ep_meter_count(&histogram->sum, ns);
+	ep_meter_count(&histogram->bucket[ep_bucket_of(ns)], 1);
+}
+
 /* The handler's own copy (I6), or where it lies. */
 static const void *payload_of(struct epochd_app *app, const struct ep_received *received, uint32_t type)
 {
@@ -56,12 +62,28 @@ static const void *payload_of(struct epochd_app *app, const struct ep_received *
 	return app->scratch;
 }
 
+/* How long it waited, and is handled. */
+static void handle_timed(struct epochd_app *app, const struct epochd_message *message, int64_t sent_at)
+{
+	struct ep_meter *meter = &app->meter[message->type];
+	int64_t began = ep_now(), waited = began - sent_at, took;
+
+	/* I6: a client that lies about the time, or has another, spoils this, and nothing else. */
+	if (sent_at > 0 && waited >= 0)
+		add_time(&meter->wait, (uint64_t)waited);
+	app->handlers[message->type].fn(app, message, app->handlers[message->type].user);
+	took = ep_now() - began;
+	add_time(&meter->handling, took > 0 ? (uint64_t)took : 0);
+}
+
 static void handle(struct epochd_app *app, struct member *member, const struct ep_received *received, uint32_t type)
 {
+	uint64_t before = ep_meter_count(&app->meter[type].received, 1);
 	struct epochd_message message;
 
 	if (!app->handlers[type].fn) {
 		app->counts.unhandled++;
+		ep_meter_count(&app->meter[type].unhandled, 1);
 		return;
 	}
 	message.handle = member->peer.handle;
@@ -69,7 +91,10 @@ static void handle(struct epochd_app *app, struct member *member, const struct e
 	message.size = received->content.size;
 	message.type = type;
 	message.payload = payload_of(app, received, type);
-	app->handlers[type].fn(app, &message, app->handlers[type].user);
+	if (received->sent_at || before < EP_TIMED_FIRST || before % EP_TIMED_EVERY == 0)
+		handle_timed(app, &message, (int64_t)received->sent_at);
+	else
+		app->handlers[type].fn(app, &message, app->handlers[type].user);
 }
 
 static void handle_any(struct epochd_app *app, struct member *member, const struct ep_received *received)
@@ -82,6 +107,7 @@ static void handle_any(struct epochd_app *app, struct member *member, const stru
 	} else if (ep_types_fit(&app->types, type, received->content.size)) {
 		handle(app, member, received, type);
 	} else {
+		ep_meter_count(&app->meter[type].misfit, 1);
 		member->consumer.closed = -EPROTO;
 		member->consumer.why = "a message is not as large as its type";
 	}

@@ -11,6 +11,7 @@
 #include "apilib/epochd.h"
 #include "apilib/layout.h"
 #include "apilib/message.h"
+#include "apilib/meter.h"
 #include "apilib/registry_view.h"
 #include "apilib/retry.h"
 #include "apilib/types.h"
@@ -71,6 +72,10 @@ struct epochd_app {
 	int poll;                        /* epoll of these three */
 	uint32_t epoch;
 	struct ep_view view;
+	int meter_fd;                    /* for the next supervisor */
+	struct ep_meter_page *meter_page;
+	uint32_t meter_types;
+	struct ep_meter *meter;          /* of each type */
 	struct ep_types types;
 	struct epochd_type *joined_types;   /* of all modules; NULL: there are none */
 	struct module *modules;

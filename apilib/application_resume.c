@@ -48,11 +48,12 @@ static int say_who(const struct epochd_app *app)
 {
 	struct ep_wire_resume_app resume = { .head = ep_wire_make(EP_WIRE_RESUME_APP, sizeof resume),
 					     .epoch = app->epoch };
+	const int fds[EP_RESUME_APP_FDS] = { [EP_RESUME_APP_BELL] = app->bell, [EP_RESUME_APP_METER] = app->meter_fd };
 	int r;
 
 	memcpy(resume.app, app->name, sizeof resume.app);
 	memcpy(resume.token, app->token, sizeof resume.token);
-	r = ep_wire_send(app->session, &resume, &app->bell, 1);
+	r = ep_wire_send(app->session, &resume, fds, EP_RESUME_APP_FDS);
 	EP_FAULT(resume_app_said);
 	return r;
 }

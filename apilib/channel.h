@@ -66,6 +66,7 @@ struct ep_producer {
 	struct ep_fencing fencing;
 	uint64_t next;       /* position of the next line */
 	uint64_t consumed;   /* as last read */
+	uint64_t stamp_at;   /* position from which on the next line that has room for it is stamped; UINT64_MAX: none is */
 	int closed;          /* 0, or the error that every call gives from now on */
 	struct ep_pool *pool[EP_CLASSES_MAX];
 	const unsigned char *begin, *end;   /* of the mapping, which all buffers are in */
@@ -140,6 +141,7 @@ struct ep_received {
 	struct ep_content content;   /* a copy, checked; a buffer in it is to be released */
 	bool is_buffer;              /* else its bytes are the payload */
 	const void *in_place;        /* is_buffer: the sender can still write there; read each byte once */
+	uint64_t sent_at;            /* CLOCK_MONOTONIC, ns, as the sender says; 0: it does not */
 };
 
 /* As ep_producer_init(), and nothing to free. */

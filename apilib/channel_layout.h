@@ -44,6 +44,9 @@ static inline uint64_t ep_line_position(uint64_t word) { return (word >> 2) - 1;
 
 enum ep_line_kind { EP_KIND_INLINE, EP_KIND_BUFFER };
 
+/* EP_STAMPED: the last eight bytes of the line are when it was sent, CLOCK_MONOTONIC, ns, as its sender says. */
+enum { EP_STAMPED = 1, EP_STAMP_AT = EP_INLINE - 8 };
+
 /* Names one use of one buffer. */
 struct ep_buffer {
 	uint32_t class;
@@ -65,7 +68,8 @@ static inline uint64_t ep_allocated_generation(uint64_t word) { return word >> 1
 
 struct ep_content {
 	uint16_t id;     /* of the message's type */
-	uint16_t kind;   /* enum ep_line_kind */
+	uint8_t kind;    /* enum ep_line_kind */
+	uint8_t flags;
 	uint32_t size;   /* bytes of payload */
 	uint64_t context;
 	union {

@@ -2,10 +2,10 @@
 #ifndef EPOCHD_CLIENT_PRIVATE_H
 #define EPOCHD_CLIENT_PRIVATE_H
 
+#include "apilib/agreed.h"
 #include "apilib/channel.h"
 #include "apilib/child.h"
 #include "apilib/epochd.h"
-#include "apilib/message.h"
 #include "apilib/registry_view.h"
 #include "apilib/retry.h"
 #include "apilib/types.h"

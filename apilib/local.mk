@@ -1,5 +1,7 @@
 noinst_LTLIBRARIES += libep.la
 libep_la_SOURCES = \
+	%D%/agreed.c \
+	%D%/agreed.h \
 	%D%/application.c \
 	%D%/application_dispatch.c \
 	%D%/application_modules.c \
@@ -36,6 +38,8 @@ libep_la_SOURCES = \
 	%D%/layout.h \
 	%D%/message.c \
 	%D%/message.h \
+	%D%/meter.c \
+	%D%/meter.h \
 	%D%/now.h \
 	%D%/place.c \
 	%D%/place.h \

@@ -1,13 +1,11 @@
-/* The table in which an application tells its clients of its messages. A message's number on the wire is its place in
- * that table, from 1 on; a client finds it by the name, and both are sure of each other by the CRC of the layout. */
+/* The table in which an application tells of its messages. A message's number on the wire is its place in that table, from
+ * 1 on. */
 #ifndef EPOCHD_MESSAGE_H
 #define EPOCHD_MESSAGE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "apilib/types.h"
 
 struct epochd_type;   /* epochd.h */
 
@@ -31,24 +29,4 @@ struct ep_record {
 
 /* 1: the next one, and *at (0 at the begin) is behind it; 0: there is none; -EPROTO: that is no table. */
 int ep_table_next(const unsigned char *table, size_t size, size_t *at, struct ep_record *out);
-
-/* What a client made of an application's table. */
-struct ep_agreed {
-	struct ep_types types;        /* own ones; or, if it adopts them, the application's */
-	bool adopts;
-	uint16_t *wire_of;    /* of each own type: its number on the wire; 0: the application has none such */
-	uint32_t *type_of;    /* of each number on the wire: the own type, or UINT32_MAX; [0] is unused */
-	uint32_t wire_count;  /* numbers there are, and one */
-	uint32_t room;
-	struct epochd_type *adopted, **parsed;
-};
-
-/* adopts: types has none of its own. -ENOMEM. */
-int ep_agreed_init(struct ep_agreed *out, const struct ep_types *types, bool adopts);
-void ep_agreed_deinit(struct ep_agreed *agreed);           /* of a zeroed one, too */
-void ep_agreed_forget(struct ep_agreed *agreed);           /* the table comes anew */
-
-/* Takes the bytes of one TABLE, the next in their order. A type of that name with another CRC: -ENOMSG, and
- * why has both layouts. -EPROTO: that is no table. -ENOMEM. */
-int ep_agreed_take(struct ep_agreed *agreed, const unsigned char *table, size_t size, char *why, size_t why_size);
 #endif

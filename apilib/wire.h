@@ -6,7 +6,7 @@
  *
  *   client                     supervisor                    application
  *   HELLO ------------------->           <------------------- ATTACH, TABLE..., READY
- *          <------------------ WAIT      ------------------->  ATTACHED (registry, bell)
+ *          <------------------ WAIT      ------------------->  ATTACHED (registry, bell, meter)
  *          <-------- TABLE..., OFFER     (each time that an epoch serves)
  *   JOIN -------------------->           ------------------->  JOINED (channel, client's bell)
  *          <------------------ WELCOME   (registry, channel, own bell, application's bell)
@@ -19,7 +19,7 @@
  *
  * and to a supervisor that came after the one with which they spoke (I10):
  *
- *   RESUME (channel) -------->           <-------------------  RESUME_APP (bell), TABLE..., HANDLES...,
+ *   RESUME (channel) -------->           <-------------------  RESUME_APP (bell, meter), TABLE..., HANDLES...,
  *          <------------------ RESUMED   ------------------->           DRAINED..., READY
  *            or FENCED
  *
@@ -36,7 +36,7 @@
 #include "apilib/registry.h"
 
 enum {
-	EP_WIRE_VERSION = 2,
+	EP_WIRE_VERSION = 3,
 	EP_WIRE_PACKET_MAX = 32768,          /* bytes, a TABLE's; the others are their struct */
 	EP_WIRE_TABLE_MAX = 1 << 20,         /* bytes of all tables of one application */
 	EP_WIRE_FDS_MAX = 4,
@@ -142,7 +142,8 @@ struct ep_wire_attach {
 	char token[40];                   /* EPOCHD_TOKEN of the incarnation; "" of an `external` one */
 };
 
-/* As ATTACH, of a process that a supervisor before this one had attached. Descriptor: its bell. */
+/* As ATTACH, of a process that a supervisor before this one had attached. Descriptors: its bell, its meter. */
+enum { EP_RESUME_APP_BELL, EP_RESUME_APP_METER, EP_RESUME_APP_FDS };
 struct ep_wire_resume_app {
 	struct ep_wire_head head;
 	char app[EP_NAME_SIZE];
@@ -192,8 +193,8 @@ struct ep_wire_broken {
 
 /* ---- supervisor to application ---- */
 
-/* Descriptors: the registry (read-only), the bell (to read). */
-enum { EP_ATTACHED_REGISTRY, EP_ATTACHED_BELL, EP_ATTACHED_FDS };
+/* Descriptors: the registry (read-only), the bell (to read), the meter (meter.h). */
+enum { EP_ATTACHED_REGISTRY, EP_ATTACHED_BELL, EP_ATTACHED_METER, EP_ATTACHED_FDS };
 struct ep_wire_attached {
 	struct ep_wire_head head;
 	uint32_t epoch;
@@ -248,7 +249,7 @@ union ep_wire_packet {
 	struct ep_wire_resumed resumed;
 	unsigned char bytes[EP_WIRE_PACKET_MAX];
 };
-static_assert(sizeof(union ep_wire_packet) == EP_WIRE_PACKET_MAX, "version 2");
+static_assert(sizeof(union ep_wire_packet) == EP_WIRE_PACKET_MAX, "version 3");
 
 /* One packet. head's version is filled in; kind and size are the caller's. The descriptors stay the
  * caller's. Never blocks, never raises SIGPIPE: -EAGAIN (the peer does not read), -EPIPE, -ECONNRESET,

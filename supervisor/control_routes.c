@@ -16,6 +16,7 @@
 #include "supervisor/app.h"
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
+#include "supervisor/latency.h"
 #include "supervisor/messages.h"
 #include "supervisor/metrics.h"
 #include "supervisor/report.h"
@@ -164,6 +165,14 @@ static void get_messages(struct request *request)
 
 	if (app)
 		answer_json(request, MHD_HTTP_OK, messages_json(app));
+}
+
+static void get_latency(struct request *request)
+{
+	const struct app *app = app_of(request);
+
+	if (app)
+		answer_json(request, MHD_HTTP_OK, latency_json(app));
 }
 
 /* ---- pages, read by the store's own thread ---- */
@@ -432,6 +441,7 @@ static const struct route routes[] = {
 	{ "/v1/apps/*/clients", get_clients, 0 },
 	{ "/v1/apps/*/rings", get_rings, 0 },
 	{ "/v1/apps/*/messages", get_messages, 0 },
+	{ "/v1/apps/*/latency", get_latency, 0 },
 	{ "/v1/apps/*/handles/*", get_handle, 0 },
 	{ "/v1/apps/*/handles/*/kick", post_kick, 0, .post = true },
 	{ "/v1/events", get_events, QUERY_BEFORE | QUERY_LIMIT | QUERY_APP | QUERY_FOLLOW },

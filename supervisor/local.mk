@@ -74,6 +74,8 @@ libsupervisor_la_SOURCES = \
 	%D%/locks.h \
 	%D%/log.c \
 	%D%/log.h \
+	%D%/latency.c \
+	%D%/latency.h \
 	%D%/messages.c \
 	%D%/messages.h \
 	%D%/metrics.c \
@@ -155,6 +157,7 @@ libctl_la_SOURCES = \
 	%D%/ctl/explain.h \
 	%D%/ctl/instance.c \
 	%D%/ctl/instance.h \
+	%D%/ctl/latency.c \
 	%D%/ctl/messages.c \
 	%D%/ctl/offline.c \
 	%D%/ctl/offline.h \

@@ -3,16 +3,20 @@
 #include "supervisor/metrics.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "apilib/meter.h"
 #include "supervisor/app.h"
 #include "supervisor/epochd.h"
+#include "supervisor/latency.h"
+#include "supervisor/messages.h"
 #include "supervisor/report.h"
 
-enum kind { GAUGE, COUNTER, INFO };
+enum kind { GAUGE, COUNTER, INFO, HISTOGRAM };
 
 /* What is being written, and from what. */
 struct metrics {
@@ -43,7 +47,7 @@ static const char *suffix(enum kind kind)
 
 static void family(const struct metrics *m, const char *name, enum kind kind, const char *help)
 {
-	static const char *const types[] = { "gauge", "counter", "info" };
+	static const char *const types[] = { "gauge", "counter", "info", "histogram" };
 	bool open = m->format == METRICS_OPENMETRICS;
 	const char *end = open ? "" : suffix(kind);
 
@@ -209,6 +213,92 @@ static void put_gauges(const struct metrics *m)
 			m->apps[i].clients_lazy);
 }
 
+/* ---- messages ---- */
+
+/* One family at a time: what is written of each type of message of each application. */
+struct message_metrics {
+	const struct metrics *m;
+	const struct app *app;
+	const char *name;
+	size_t at;   /* in struct ep_meter */
+};
+
+static void put_message(const struct message_metrics *of, const char *suffix, const char *message)
+{
+	fprintf(of->m->stream, "%s%s{", of->name, suffix);
+	put_label(of->m, "app", app_name(of->app));
+	fputc(',', of->m->stream);
+	put_label(of->m, "message", message);
+}
+
+static void put_count(uint32_t id, const char *message, void *user)
+{
+	const struct message_metrics *of = user;
+	const struct ep_meter *meter = latency_meter(of->app, id);
+
+	if (!meter)
+		return;
+	put_message(of, "_total", message);
+	fprintf(of->m->stream, "} %" PRIu64 "\n",
+		ep_meter_read((const _Atomic uint64_t *)(const void *)((const char *)meter + of->at)));
+}
+
+static void put_histogram(uint32_t id, const char *message, void *user)
+{
+	const struct message_metrics *of = user;
+	const struct ep_meter *meter = latency_meter(of->app, id);
+	struct latency latency;
+
+	if (!meter)
+		return;
+	latency_read(&latency, (const struct ep_histogram *)(const void *)((const char *)meter + of->at));
+	if (!latency.count)
+		return;
+	for (uint32_t i = 0; i < LATENCY_BOUNDS; i++) {
+		put_message(of, "_bucket", message);
+		fprintf(of->m->stream, ",le=\"%.9g\"} %" PRIu64 "\n", (double)latency_bound_ns(i) / 1e9,
+			latency.up_to[i]);
+	}
+	put_message(of, "_bucket", message);
+	fprintf(of->m->stream, ",le=\"+Inf\"} %" PRIu64 "\n", latency.count);
+	put_message(of, "_sum", message);
+	fprintf(of->m->stream, "} %.9f\n", (double)latency.sum_ns / 1e9);
+	put_message(of, "_count", message);
+	fprintf(of->m->stream, "} %" PRIu64 "\n", latency.count);
+}
+
+static const struct {
+	const char *name, *help;
+	enum kind kind;
+	size_t at;
+} message_families[] = {
+	{ "epochd_message_received", "Messages received, by type, in this epoch.", COUNTER,
+	  offsetof(struct ep_meter, received) },
+	{ "epochd_message_sent", "Messages sent, by type, in this epoch.", COUNTER, offsetof(struct ep_meter, sent) },
+	{ "epochd_message_unhandled", "Messages received that have no handler.", COUNTER,
+	  offsetof(struct ep_meter, unhandled) },
+	{ "epochd_message_would_block", "Messages not sent for want of room.", COUNTER,
+	  offsetof(struct ep_meter, would_block) },
+	{ "epochd_message_wait_seconds", "From sending to handling, of the messages that were timed.", HISTOGRAM,
+	  offsetof(struct ep_meter, wait) },
+	{ "epochd_message_handling_seconds", "In the handler, of the messages that were timed.", HISTOGRAM,
+	  offsetof(struct ep_meter, handling) },
+};
+
+static void put_messages(const struct metrics *m, const struct epochd *epochd)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(message_families); i++) {
+		family(m, message_families[i].name, message_families[i].kind, message_families[i].help);
+		for (size_t j = 0; j < epochd->app_count; j++) {
+			struct message_metrics of = { m, epochd->apps[j], message_families[i].name,
+						      message_families[i].at };
+
+			messages_each(epochd->apps[j],
+				      message_families[i].kind == HISTOGRAM ? put_histogram : put_count, &of);
+		}
+	}
+}
+
 static void put_supervisor(const struct metrics *m, const struct epochd *epochd)
 {
 	struct store_health health = { 0 };
@@ -257,6 +347,7 @@ char *metrics_text(const struct epochd *epochd, enum metrics_format format, size
 	put_gauges(&m);
 	put_states(&m);
 	put_totals(&m);
+	put_messages(&m, epochd);
 	fputs("# EOF\n", m.stream);   /* a comment in the older format */
 	free(apps);
 	failed = ferror(m.stream) != 0;

@@ -7,8 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "apilib/layout.h"
+#include "apilib/message.h"
+#include "apilib/meter.h"
 #include "apilib/wire.h"
 #include "supervisor/app_private.h"
 #include "supervisor/awaited.h"
@@ -16,6 +20,8 @@
 #include "supervisor/epochd.h"
 #include "supervisor/ledger.h"
 #include "supervisor/session_private.h"
+
+static const char module_bytes[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._+- ";
 
 struct clients_place service_place(const struct app *app)
 {
@@ -68,6 +74,12 @@ int service_of(struct service **out, struct sessions *sessions, struct app *app)
 	return 0;
 }
 
+static void forget_meter(struct service *service)
+{
+	ep_meter_unmap(service->meter, service->meter_types);
+	service->meter = NULL;
+}
+
 void service_abandon(struct service *service)
 {
 	if (!service)
@@ -86,6 +98,7 @@ void service_free(struct service *service)
 	reaper_deinit(&service->reaper);
 	pulse_stop(&service->pulse);
 	service_forget_tables(service);
+	forget_meter(service);
 	if (service->bell >= 0)
 		close(service->bell);
 	service->app->service = NULL;
@@ -101,12 +114,50 @@ void service_forget_tables(struct service *service)
 	free(service->tables);
 	service->tables = NULL;
 	service->table_count = service->table_size = 0;
+	service->types = 0;
+}
+
+static bool is_module(const char *text)
+{
+	size_t name = strcspn(text, " ");
+
+	return name > 0 && name <= EP_TYPE_NAME_MAX && text[name] && strspn(text, module_bytes) == strlen(text) &&
+	       strlen(text + name + 1) <= EP_MODULE_VERSION_MAX;
+}
+
+static bool is_layout(const char *text)
+{
+	struct epochd_type *type;
+	bool good = ep_layout_parse(&type, text, 0) == 0;
+
+	if (good)
+		free(type);
+	return good;
+}
+
+/* Here, once: whoever reads it afterwards finds nothing but layouts and modules (I6). */
+static int check_table(const unsigned char *packet, size_t size, uint32_t *types)
+{
+	const size_t head = sizeof(struct ep_wire_table);
+	struct ep_record record;
+	size_t at = 0;
+	int r;
+
+	while ((r = ep_table_next(packet + head, size - head, &at, &record)) > 0) {
+		if (record.is_module ? !is_module(record.text) : !is_layout(record.text))
+			return -EPROTO;
+		*types += !record.is_module;
+	}
+	return r < 0 || *types > EP_TYPES_MAX ? -EPROTO : 0;
 }
 
 int service_add_table(struct service *service, const void *packet, size_t size)
 {
 	struct service_table **grown, *table;
+	uint32_t types = service->types;
 
+	if (check_table(packet, size, &types) < 0)
+		return -EPROTO;
 	if (size > EP_WIRE_TABLE_MAX - service->table_size)
 		return -E2BIG;
 	grown = realloc(service->tables, (service->table_count + 1) * sizeof *grown);
@@ -120,7 +171,36 @@ int service_add_table(struct service *service, const void *packet, size_t size)
 	memcpy(table->bytes, packet, size);
 	grown[service->table_count++] = table;
 	service->table_size += size;
+	service->types = types;
 	return 0;
+}
+
+/* ---- the meter ---- */
+
+int service_take_meter(struct service *service, int fd)
+{
+	struct ep_meter_page *meter;
+	uint32_t types;
+	int r = ep_meter_map(&meter, fd, PROT_READ, &types);
+
+	if (r < 0)
+		return r;
+	forget_meter(service);
+	service->meter = meter;
+	service->meter_types = types;
+	return 0;
+}
+
+int service_make_meter(struct service *service, int *fd)
+{
+	int made = ep_meter_create(service->types);
+	int r = made < 0 ? made : service_take_meter(service, made);
+
+	if (r == 0)
+		*fd = made;
+	else if (made >= 0)
+		close(made);
+	return r;
 }
 
 /* ---- the bell ---- */

@@ -29,6 +29,9 @@ struct service {
 	struct session *attaching;     /* before that; NULL */
 	struct service_table **tables;
 	size_t table_count, table_size;
+	uint32_t types;                /* of the tables */
+	struct ep_meter_page *meter;   /* of the epoch that was attached last; NULL: none */
+	uint32_t meter_types;
 	int bell;                      /* of the attached one, open for both: -1 */
 	struct session *joining, **joining_end;   /* whose JOIN waits for room in its session */
 	ev_timer slice;                /* runs while something of an ended epoch is to be done */
@@ -44,8 +47,13 @@ int service_of(struct service **out, struct sessions *sessions, struct app *app)
 void service_abandon(struct service *service);   /* frees it, and counts nothing */
 void service_free(struct service *service);   /* NULL is fine */
 
-int service_add_table(struct service *service, const void *packet, size_t size);   /* -E2BIG, -ENOMEM */
+/* -E2BIG, -ENOMEM; -EPROTO: it is no table. */
+int service_add_table(struct service *service, const void *packet, size_t size);
 void service_forget_tables(struct service *service);
+/* The meter of a new epoch: the descriptor is the caller's. */
+int service_make_meter(struct service *service, int *fd);
+/* That of an application that came back. -EBADMSG: it is none. */
+int service_take_meter(struct service *service, int fd);
 /* The bell of a new epoch. */
 int service_make_bell(struct service *service);
 /* An open file description of its own: O_RDONLY or O_WRONLY, not blocking. */

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "apilib/message.h"
 #include "supervisor/app_private.h"
 #include "supervisor/awaited.h"
 #include "supervisor/configuration.h"
@@ -138,8 +139,9 @@ bool app_on_table(struct session *session, const union ep_wire_packet *packet)
 
 	if (r == 0)
 		return true;
-	session_refuse(session, r, "its table of messages is larger than %d bytes, or memory is out",
-		       EP_WIRE_TABLE_MAX);
+	session_refuse(session, r, r == -EPROTO ? "its table of messages makes no sense, or has more than %d" :
+		       "its table of messages is larger than %d bytes, or memory is out",
+		       r == -EPROTO ? EP_TYPES_MAX : EP_WIRE_TABLE_MAX);
 	return false;
 }
 
@@ -151,7 +153,7 @@ static void closep(int *fd)
 
 static int say_attached(struct session *session)
 {
-	const struct service *service = session->service;
+	struct service *service = session->service;
 	struct epochd *epochd = session->sessions->epochd;
 	struct ep_wire_attached attached = { .head = ep_wire_make(EP_WIRE_ATTACHED, sizeof attached),
 					     .epoch = service->app->epoch,
@@ -159,10 +161,13 @@ static int say_attached(struct session *session)
 	CLEANUP(closep) int registry = openat(epochd->segments, app_name(service->app),
 					      O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	CLEANUP(closep) int bell = service_open_bell(service, O_RDONLY);
-	const int fds[EP_ATTACHED_FDS] = { [EP_ATTACHED_REGISTRY] = registry, [EP_ATTACHED_BELL] = bell };
+	CLEANUP(closep) int meter = -1;
+	int r = registry < 0 || bell < 0 ? -EMFILE : service_make_meter(service, &meter);
+	const int fds[EP_ATTACHED_FDS] = { [EP_ATTACHED_REGISTRY] = registry, [EP_ATTACHED_BELL] = bell,
+					   [EP_ATTACHED_METER] = meter };
 
-	if (registry < 0 || bell < 0)
-		return -EMFILE;
+	if (r < 0)
+		return r;
 	snprintf(attached.instance, sizeof attached.instance, "%s", epochd->uuid);
 	return session_send(session, &attached, fds, EP_ATTACHED_FDS);
 }
@@ -202,7 +207,7 @@ static bool on_ready(struct session *session)
 	if (r == 0)
 		r = say_attached(session);
 	if (r < 0) {
-		session_refuse(session, r, "epochd cannot make a bell for it");
+		session_refuse(session, r, "epochd cannot make a bell or a meter for it: %s", strerrordesc_np(-r));
 		return false;
 	}
 	/* It knows none of those who are there: they joined it when it was attached before, and are awaited since. */

@@ -83,9 +83,9 @@ void client_leave(struct session *session, uint32_t why);   /* its client is gon
 void client_fenced(struct session *session, int error, const char *text);
 void service_join_waiting(struct service *service);
 
-/* session_resume.c: as these. fd: what came with it, or -1; taken over. */
+/* session_resume.c: as these. fd, fds: what came with it; taken over. */
 bool client_on_resume(struct session *session, struct ep_wire_resume *resume, int fd);
-bool app_on_resume(struct session *session, struct ep_wire_resume_app *resume, int fd);
+bool app_on_resume(struct session *session, struct ep_wire_resume_app *resume, const int fds[static EP_RESUME_APP_FDS]);
 bool app_on_resuming(struct session *session, const union ep_wire_packet *packet);
 
 /* session_client.c */

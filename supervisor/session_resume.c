@@ -131,7 +131,7 @@ static int check_app(const struct session *session, struct app *app, const struc
 	return app_is_of_incarnation(session, app, resume->token) ? 0 : -EACCES;
 }
 
-static int take_app(struct session *session, struct app *app, int bell)
+static int take_app(struct session *session, struct app *app, const int fds[static EP_RESUME_APP_FDS])
 {
 	int r = service_of(&session->service, session->sessions, app), both;
 
@@ -141,10 +141,13 @@ static int take_app(struct session *session, struct app *app, int bell)
 		session->service = NULL;
 		return -EBUSY;
 	}
-	both = reopen_pipe(bell, O_RDWR);
-	if (both < 0) {
+	both = reopen_pipe(fds[EP_RESUME_APP_BELL], O_RDWR);
+	r = both < 0 ? both : service_take_meter(app->service, fds[EP_RESUME_APP_METER]);
+	if (r < 0) {
+		if (both >= 0)
+			close(both);
 		session->service = NULL;
-		return both;
+		return r;
 	}
 	if (app->service->bell >= 0)
 		close(app->service->bell);
@@ -152,17 +155,18 @@ static int take_app(struct session *session, struct app *app, int bell)
 	return 0;
 }
 
-bool app_on_resume(struct session *session, struct ep_wire_resume_app *resume, int fd)
+bool app_on_resume(struct session *session, struct ep_wire_resume_app *resume, const int fds[static EP_RESUME_APP_FDS])
 {
 	struct closer *closer = session->sessions->closer;
 	struct app *app = epochd_app(session->sessions->epochd, resume->app);
 	char name[EP_NAME_SIZE];
-	int r = !app ? -ENOENT : !is_pipe(fd) ? -EACCES : check_app(session, app, resume);
+	int r = !app ? -ENOENT : !is_pipe(fds[EP_RESUME_APP_BELL]) ? -EACCES : check_app(session, app, resume);
 
 	session_text(name, sizeof name, resume->app);
 	if (r == 0)
-		r = take_app(session, app, fd);
-	closer_drop(closer, fd);
+		r = take_app(session, app, fds);
+	for (int i = 0; i < EP_RESUME_APP_FDS; i++)
+		closer_drop(closer, fds[i]);
 	if (r < 0) {
 		session_refuse(session, r, "pid %d cannot serve on as epoch %u of %s: %s", (int)session->pid,
 			       resume->epoch, name, strerrordesc_np(-r));

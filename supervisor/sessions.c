@@ -214,8 +214,8 @@ static bool on_first_with_fds(struct session *session)
 
 	if (r == 1 && count == 1 && packet.head.kind == EP_WIRE_RESUME)
 		return client_on_resume(session, &packet.resume, fds[0]);
-	if (r == 1 && count == 1 && packet.head.kind == EP_WIRE_RESUME_APP)
-		return app_on_resume(session, &packet.resume_app, fds[0]);
+	if (r == 1 && count == EP_RESUME_APP_FDS && packet.head.kind == EP_WIRE_RESUME_APP)
+		return app_on_resume(session, &packet.resume_app, fds);
 	for (unsigned i = 0; i < count; i++)
 		closer_drop(closer, fds[i]);
 	session_malformed(session, "it sends descriptors, which nobody asked for");

@@ -38,6 +38,7 @@ unit_tests = \
 	tests/unit/check_locks \
 	tests/unit/check_log \
 	tests/unit/check_message \
+	tests/unit/check_meter \
 	tests/unit/check_notify \
 	tests/unit/check_output \
 	tests/unit/check_overdue \
@@ -211,6 +212,7 @@ integration_tests = \
 	tests/integration/intensity.sh \
 	tests/integration/keep.sh \
 	tests/integration/keepalive.sh \
+	tests/integration/latency.sh \
 	tests/integration/lost.sh \
 	tests/integration/manuals.sh \
 	tests/integration/messages.sh \

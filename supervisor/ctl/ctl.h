@@ -85,6 +85,7 @@ int ctl_show_rings(struct ctl *ctl, int argc, char **argv);
 int ctl_show_handle(struct ctl *ctl, int argc, char **argv);
 int ctl_kick(struct ctl *ctl, int argc, char **argv);
 int ctl_call(struct ctl *ctl, int argc, char **argv);
+int ctl_show_latency(struct ctl *ctl, int argc, char **argv);
 int ctl_show_messages(struct ctl *ctl, int argc, char **argv);
 int ctl_doctor(struct ctl *ctl, int argc, char **argv);
 int ctl_supervisor_verb(struct ctl *ctl, const char *verb);

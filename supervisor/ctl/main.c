@@ -77,6 +77,7 @@ static const struct command commands[] = {
 	  ctl_show_handle, NULL },
 	{ "kick", "APP HANDLE", "send a client away", 0, 2, 2, false, ctl_kick, NULL },
 	{ "messages", "APP", "what it understands", TAKES(OPTION_COMPARE), 1, 1, false, ctl_show_messages, NULL },
+	{ "latency", "APP [MESSAGE]", "how long its messages wait, and are handled", 0, 1, 2, false, ctl_show_latency, NULL },
 	{ "call", "APP MESSAGE [JSON]", "send it a message, and print the reply", TAKES(OPTION_TIMEOUT), 2, 3, false,
 	  ctl_call, NULL },
 	{ "doctor", "", "what is wrong, also where no supervisor runs, and what would mend it", TAKES(OPTION_FIX), 0, 0,

@@ -43,7 +43,7 @@ static int show(struct ctl *ctl, const json_t *answer)
 {
 	static const struct table_column columns[] = {
 		{ "ID", true }, { "NAME", false }, { "CRC", false }, { "SIZE", true }, { "VERSION", false },
-		{ "CALL", false }, { "LAYOUT", false },
+		{ "CALL", false }, { "RECEIVED", true }, { "SENT", true }, { "ERRORS", true }, { "LAYOUT", false },
 	};
 	CLEANUP(free_table) struct table *table = NULL;
 	const json_t *message;
@@ -53,6 +53,8 @@ static int show(struct ctl *ctl, const json_t *answer)
 		return ctl_no_memory();
 	json_array_foreach(json_object_get(answer, "messages"), i, message) {
 		const char *name = ctl_string(message, "name"), *layout = ctl_string(message, "layout");
+		const json_t *counts = json_object_get(message, "counts"), *of = json_object_get(counts, "errors");
+		double errors = ctl_number(of, "unhandled") + ctl_number(of, "misfit") + ctl_number(of, "would_block");
 
 		if (table_row(table) < 0)
 			return ctl_no_memory();
@@ -62,6 +64,9 @@ static int show(struct ctl *ctl, const json_t *answer)
 		table_cell(table, PAINT_NONE, "%.0f%s", ctl_number(message, "size"), is_set(message, "tail") ? "+" : "");
 		table_cell(table, PAINT_NONE, "%s", version_of(answer, name));
 		table_cell(table, PAINT_NONE, "%s", is_set(message, "callable") ? "yes" : "");
+		table_cell(table, PAINT_NONE, "%.0f", ctl_number(counts, "received"));
+		table_cell(table, PAINT_NONE, "%.0f", ctl_number(counts, "sent"));
+		table_cell(table, errors > 0 ? PAINT_WAIT : PAINT_NONE, "%.0f", errors);
 		table_cell(table, PAINT_DIM, "%s", layout + strcspn(layout, "("));
 	}
 	if (table_rows(table))

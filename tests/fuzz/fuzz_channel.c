@@ -172,6 +172,7 @@ static void poke_line(struct lane *lane, struct bytes *bytes)
 
 	line->content.id = kind;
 	line->content.kind = kind < 240 ? kind & 1 : kind;
+	line->content.flags = near & EP_STAMPED;
 	line->content.size = bytes_u8(bytes) * 2u;
 	if (line->content.kind == EP_KIND_BUFFER)
 		line->content.buffer = (struct ep_buffer){

@@ -234,7 +234,7 @@ static void say_with_fd(int peer, void *packet, enum ep_wire_kind kind, size_t s
 	struct ep_wire_head *head = packet;
 
 	*head = ep_wire_make(kind, size);
-	say(peer, packet, size, 1);
+	say(peer, packet, size, kind == EP_WIRE_RESUME_APP ? EP_RESUME_APP_FDS : 1);
 }
 
 /* Both sides, with what is no channel and no bell. */

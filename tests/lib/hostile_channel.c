@@ -125,7 +125,7 @@ static void unknown_kind(struct foe_run *run, struct foe *foe)
 {
 	struct ep_content content = some_echo(1);
 
-	content.kind = (uint16_t)(2 + foe_random(run, 65534));
+	content.kind = (uint8_t)(2 + foe_random(run, 254));
 	put(run, foe, &content);
 }
 

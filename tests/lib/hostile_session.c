@@ -401,7 +401,9 @@ static void say_resume_app(struct foe_run *run, struct foe *foe, int fd)
 					     .token = "00000000000000000000000000000000",
 					     .epoch = (uint32_t)foe_random(run, 3) };
 
-	foe_say(foe, &resume, sizeof resume, &fd, 1);
+	const int fds[EP_RESUME_APP_FDS] = { fd, fd };
+
+	foe_say(foe, &resume, sizeof resume, fds, EP_RESUME_APP_FDS);
 }
 
 static void resumes_as_application(struct foe_run *run, struct foe *foe)

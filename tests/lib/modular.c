@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "apilib/epochd.h"
 
@@ -16,11 +17,13 @@ EPOCHD_MESSAGES(alpha, ADD_LIST)
 #define ECHO(FIELD, ARRAY) \
 	FIELD(u8, a) FIELD(u64, b) FIELD(i8, c) FIELD(u16, d) FIELD(i32, e) ARRAY(text, f, 5) FIELD(f64, g) \
 	ARRAY(i16, h, 3) FIELD(f32, i) ARRAY(bytes, j, 4) FIELD(i64, k)
+#define SLOW(FIELD, ARRAY) FIELD(u32, us)
 #define HUSH(FIELD, ARRAY) FIELD(u8, a)
 #define ECHO_LIST(MESSAGE) \
 	MESSAGE(echo, "beta.echo", ECHO, EPOCHD_CALLABLE | EPOCHD_TAIL) \
 	MESSAGE(hush, "beta.hush", HUSH, EPOCHD_CALLABLE) \
-	MESSAGE(secret, "beta.secret", HUSH, EPOCHD_IN_PLACE)
+	MESSAGE(secret, "beta.secret", HUSH, EPOCHD_IN_PLACE) \
+	MESSAGE(slow, "beta.slow", SLOW, EPOCHD_CALLABLE)
 EPOCHD_MESSAGES(beta, ECHO_LIST)
 
 static struct epochd_app *app;
@@ -46,6 +49,16 @@ static void on_echo(struct epochd_app *of, const struct epochd_message *message,
 	epochd_reply(of, message, message->type, message->payload, message->size);
 }
 
+static void on_slow(struct epochd_app *of, const struct epochd_message *message, void *user)
+{
+	const struct slow *slow = message->payload;
+	const struct timespec some = { slow->us / 1000000, slow->us % 1000000 * 1000 };
+
+	(void)user;
+	nanosleep(&some, NULL);
+	epochd_reply(of, message, message->type, message->payload, message->size);
+}
+
 static void on_signal(int signal)
 {
 	(void)signal;
@@ -64,6 +77,7 @@ int main(void)
 	}
 	epochd_handle(app, modules[0].base + add_id, on_add, NULL);
 	epochd_handle(app, modules[1].base + echo_id, on_echo, NULL);
+	epochd_handle(app, modules[1].base + slow_id, on_slow, NULL);
 	signal(SIGTERM, on_signal);
 	epochd_run(app);
 	epochd_detach(app);

@@ -1,5 +1,6 @@
 #include <config.h>
 
+#include "apilib/agreed.h"
 #include "apilib/epochd.h"
 #include "apilib/message.h"
 #include "tests/unit/unit.h"
