@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "apilib/application_pool.h"
 #include "apilib/doorbell.h"
 #include "apilib/fault.h"
 #include "apilib/fd.h"
@@ -60,6 +61,7 @@ void epochd_detach(struct epochd_app *app)
 		return;
 	inherited = app->family.next && ep_is_inherited(&app->family);
 	if (!inherited) {
+		pool_free(app);   /* first: they send */
 		ep_family_leave(&app->family);
 		say_goodbye(app);
 		forget(&app->family);
@@ -386,7 +388,28 @@ int epochd_handle(struct epochd_app *app, uint32_t type, epochd_handler_fn *fn, 
 {
 	if (type >= app->types.count)
 		return -EINVAL;
-	app->handlers[type] = (struct handler){ fn, user };
+	app->handlers[type].fn = fn;
+	app->handlers[type].user = user;
+	app->handlers[type].flags = 0;
+	return 0;
+}
+
+int epochd_handle_concurrent(struct epochd_app *app, uint32_t type, epochd_handler_fn *fn, void *user, uint32_t flags)
+{
+	if (flags & ~(uint32_t)EPOCHD_UNORDERED)
+		return -EINVAL;
+	if (epochd_handle(app, type, fn, user) < 0)
+		return -EINVAL;
+	app->handlers[type].flags = HANDLER_CONCURRENT | (flags & EPOCHD_UNORDERED ? HANDLER_UNORDERED : 0);
+	return 0;
+}
+
+int epochd_on_released(struct epochd_app *app, uint32_t type, epochd_released_fn *fn, void *user)
+{
+	if (type >= app->types.count)
+		return -EINVAL;
+	app->handlers[type].released = fn;
+	app->handlers[type].released_user = user;
 	return 0;
 }
 
@@ -422,22 +445,44 @@ struct member *app_member(struct epochd_app *app, uint64_t handle)
 	return member && member->peer.handle == handle && handle ? member : NULL;
 }
 
-int epochd_app_verdict(struct epochd_app *app, uint64_t handle, struct epochd_peer *peer)
+/* The view remembers how many slots there are: one thread at a time. */
+static enum ep_verdict check_handle(struct epochd_app *app, uint64_t handle)
 {
-	struct member *member;
 	enum ep_verdict verdict;
 
-	if (ep_is_inherited(&app->family))
-		return -ECHILD;
+	if (!app->pool)
+		return ep_handle_check(&app->view, handle);
+	pthread_mutex_lock(&app->posts_lock);
 	verdict = ep_handle_check(&app->view, handle);
-	member = app_member(app, handle);
+	pthread_mutex_unlock(&app->posts_lock);
+	return verdict;
+}
+
+/* With the table held. */
+static int verdict_on(struct epochd_app *app, uint64_t handle, struct epochd_peer *peer)
+{
+	enum ep_verdict verdict = check_handle(app, handle);
+	const struct member *member = app_member(app, handle);
+
 	if (verdict == EP_HANDLE_GOOD && !member)   /* it has joined, and we have not been told yet */
 		verdict = EP_HANDLE_FREE_SLOT;
 	if (verdict != EP_HANDLE_GOOD)
-		app->counts.refused[verdict]++;
+		app_count(app, &app->counts.refused[verdict]);
 	else if (peer)
 		*peer = member->peer;
 	return (int)verdict;
+}
+
+int epochd_app_verdict(struct epochd_app *app, uint64_t handle, struct epochd_peer *peer)
+{
+	int verdict;
+
+	if (ep_is_inherited(&app->family))
+		return -ECHILD;
+	pool_hold_table(app);
+	verdict = verdict_on(app, handle, peer);
+	pool_let_table_go(app);
+	return verdict;
 }
 
 /* Whom something is for; NULL: nobody, refuse() says why. */
@@ -452,7 +497,7 @@ static int refuse(struct epochd_app *app, uint64_t handle)
 
 	if (r < 0)
 		return r;
-	epochd_app_verdict(app, handle, NULL);   /* counts why */
+	verdict_on(app, handle, NULL);   /* counts why */
 	return -ENOTCONN;
 }
 
@@ -485,57 +530,107 @@ int epochd_app_kick(struct epochd_app *app, uint64_t handle, const char *why)
 static int blocked(struct epochd_app *app, int r)
 {
 	if (r == -EAGAIN)
-		app->counts.would_block++;
+		app_count(app, &app->counts.would_block);
 	return r;
+}
+
+/* Where others may send to it at the same time. */
+static inline void lock_producer(const struct epochd_app *app, struct member *member)
+{
+	if (app->pool)
+		pthread_mutex_lock(&member->lock);
+}
+
+static inline void unlock_producer(const struct epochd_app *app, struct member *member)
+{
+	if (app->pool)
+		pthread_mutex_unlock(&member->lock);
+}
+
+static int allocate_for(struct epochd_app *app, struct member *member, size_t size, void **memory)
+{
+	struct ep_buffer buffer = { 0 };
+	int r;
+
+	lock_producer(app, member);
+	r = ep_allocate(&member->producer, size, &buffer, memory);
+	unlock_producer(app, member);
+	return blocked(app, r);
 }
 
 int epochd_app_allocate(struct epochd_app *app, uint64_t handle, size_t size, void **memory)
 {
-	struct ep_buffer buffer = { 0 };
-	struct member *member = find(app, handle);
+	struct member *member;
+	int r;
 
-	if (!member)
-		return refuse(app, handle);
-	return blocked(app, ep_allocate(&member->producer, size, &buffer, memory));
+	pool_hold_table(app);
+	member = find(app, handle);
+	r = member ? allocate_for(app, member, size, memory) : refuse(app, handle);
+	pool_let_table_go(app);
+	return r;
+}
+
+static int free_of(const struct epochd_app *app, struct member *member, void *memory)
+{
+	struct ep_buffer buffer = { 0 };
+	int r;
+
+	lock_producer(app, member);
+	r = ep_buffer_at(&member->producer, memory, &buffer);
+	if (r == 0)
+		r = ep_free(&member->producer, &buffer);
+	unlock_producer(app, member);
+	return r == -ENOENT ? -EINVAL : r;
 }
 
 int epochd_app_free(struct epochd_app *app, uint64_t handle, void *memory)
 {
-	struct ep_buffer buffer = { 0 };
-	struct member *member = find(app, handle);
+	struct member *member;
 	int r;
 
-	if (!member)
-		return refuse(app, handle);
-	r = ep_buffer_at(&member->producer, memory, &buffer);
-	if (r == -ENOENT)
-		r = -EINVAL;
-	return r < 0 ? r : ep_free(&member->producer, &buffer);
+	pool_hold_table(app);
+	member = find(app, handle);
+	r = member ? free_of(app, member, memory) : refuse(app, handle);
+	pool_let_table_go(app);
+	return r;
+}
+
+static int send_to(struct epochd_app *app, struct member *member, uint32_t type, uint64_t context, const void *payload,
+		   size_t size)
+{
+	int r;
+
+	if (type >= app->types.count || !ep_types_fit(&app->types, type, size))
+		return -EINVAL;
+	lock_producer(app, member);
+	r = ep_types_send(&member->producer, (uint16_t)(type + 1), context, payload, size);
+	unlock_producer(app, member);
+	if (r == -EPROTO && app->pool)
+		pool_condemn(app, member);
+	else if (r == -EPROTO)
+		app_break(app, member, EPOCHD_GONE_BROKEN, "its counters make no sense");
+	if (r == -EAGAIN)
+		app_count(app, &app->meter[type].would_block);
+	if (r < 0)
+		return blocked(app, r);
+	if (r > 0)
+		ep_bell_ring(member->ring);
+	app_count(app, &app->counts.sent);
+	app_count(app, &app->meter[type].sent);
+	return 0;
 }
 
 int epochd_app_send(struct epochd_app *app, uint64_t handle, uint32_t type, uint64_t context,
 		    const void *payload, size_t size)
 {
-	struct member *member = find(app, handle);
+	struct member *member;
 	int r;
 
-	if (!member)
-		return refuse(app, handle);
-	if (type >= app->types.count || !ep_types_fit(&app->types, type, size))
-		return -EINVAL;
-	r = ep_types_send(&member->producer, (uint16_t)(type + 1), context, payload, size);
-	if (r == -EPROTO)
-		app_break(app, member, EPOCHD_GONE_BROKEN, "its counters make no sense");
-	if (r < 0) {
-		if (r == -EAGAIN)
-			ep_meter_count(&app->meter[type].would_block, 1);
-		return blocked(app, r);
-	}
-	if (r > 0)
-		ep_bell_ring(member->ring);
-	app->counts.sent++;
-	ep_meter_count(&app->meter[type].sent, 1);
-	return 0;
+	pool_hold_table(app);
+	member = find(app, handle);
+	r = member ? send_to(app, member, type, context, payload, size) : refuse(app, handle);
+	pool_let_table_go(app);
+	return r;
 }
 
 int epochd_reply(struct epochd_app *app, const struct epochd_message *message, uint32_t type,
@@ -546,12 +641,20 @@ int epochd_reply(struct epochd_app *app, const struct epochd_message *message, u
 
 void epochd_app_counts(const struct epochd_app *app, struct epochd_app_counts *out)
 {
-	*out = app->counts;
+	/* Relaxed, all: odometers. */
+	*out = (struct epochd_app_counts){
+		.received = ep_meter_read(&app->counts.received), .sent = ep_meter_read(&app->counts.sent),
+		.unhandled = ep_meter_read(&app->counts.unhandled),
+		.would_block = ep_meter_read(&app->counts.would_block),
+		.joined = ep_meter_read(&app->counts.joined), .gone = ep_meter_read(&app->counts.gone),
+	};
+	for (int i = 0; i < EP_VERDICTS; i++)
+		out->refused[i] = ep_meter_read(&app->counts.refused[i]);
 }
 
 /* ---- from other threads ---- */
 
-static void wake(const struct epochd_app *app)
+void app_wake(const struct epochd_app *app)
 {
 	const uint64_t one = 1;
 	ssize_t n;
@@ -563,21 +666,22 @@ static void wake(const struct epochd_app *app)
 
 int epochd_post(struct epochd_app *app, epochd_post_fn *fn, void *user)
 {
+	struct posts *posts;
 	bool fits;
 
 	if (ep_is_inherited(&app->family))
 		return -ECHILD;
 	pthread_mutex_lock(&app->posts_lock);
-	fits = app->posts_count < POSTS_MAX;
+	posts = &app->posts[app->posts_filling];
+	fits = posts->count < POSTS_MAX;
 	if (fits)
-		app->posts[(app->posts_first + app->posts_count++) % POSTS_MAX] =
-			(struct posted){ fn, user };
+		posts->post[posts->count++] = (struct posted){ fn, user };
 	pthread_mutex_unlock(&app->posts_lock);
 	if (!fits)
 		return -EAGAIN;
 	/* Release, with the acquire in run_posts(): what was posted is there; the lock says the rest. */
 	if (!atomic_exchange_explicit(&app->posted, true, memory_order_release))
-		wake(app);
+		app_wake(app);
 	return 0;
 }
 
@@ -587,6 +691,6 @@ void epochd_stop(struct epochd_app *app)
 
 	/* Relaxed: nothing else is told by it. */
 	atomic_store_explicit(&app->stopped, true, memory_order_relaxed);
-	wake(app);
+	app_wake(app);
 	errno = before;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "apilib/application_pool.h"
 #include "apilib/doorbell.h"
 #include "apilib/now.h"
 
@@ -45,72 +46,53 @@ void app_deactivate(struct epochd_app *app, struct member *member)
 
 /* ---- one message ---- */
 
-static void add_time(struct ep_histogram *histogram, uint64_t ns)
-{
-	ep_meter_count(&histogram->sum, ns);
-	ep_meter_count(&histogram->bucket[ep_bucket_of(ns)], 1);
-}
-
-/* The handler's own copy (I6), or where it lies. */
-static const void *payload_of(struct epochd_app *app, const struct ep_received *received, uint32_t type)
-{
-	if (!received->is_buffer)
-		return received->content.bytes;
-	if (app->types.type[type].flags & EPOCHD_IN_PLACE)
-		return received->in_place;
-	memcpy(app->scratch, received->in_place, received->content.size);
-	return app->scratch;
-}
-
-/* How long it waited, and is handled. */
-static void handle_timed(struct epochd_app *app, const struct epochd_message *message, int64_t sent_at)
-{
-	struct ep_meter *meter = &app->meter[message->type];
-	int64_t began = ep_now(), waited = began - sent_at, took;
-
-	/* I6: a client that lies about the time, or has another, spoils this, and nothing else. */
-	if (sent_at > 0 && waited >= 0)
-		add_time(&meter->wait, (uint64_t)waited);
-	app->handlers[message->type].fn(app, message, app->handlers[message->type].user);
-	took = ep_now() - began;
-	add_time(&meter->handling, took > 0 ? (uint64_t)took : 0);
-}
-
 static void handle(struct epochd_app *app, struct member *member, const struct ep_received *received, uint32_t type)
 {
 	uint64_t before = ep_meter_count(&app->meter[type].received, 1);
-	struct epochd_message message;
+	struct handling handling;
+	bool timed;
 
 	if (!app->handlers[type].fn) {
-		app->counts.unhandled++;
-		ep_meter_count(&app->meter[type].unhandled, 1);
+		app_count(app, &app->counts.unhandled);
+		app_count(app, &app->meter[type].unhandled);
+		if (received->is_buffer)
+			ep_release(&member->consumer, &received->content.buffer);
 		return;
 	}
-	message.handle = member->peer.handle;
-	message.context = received->content.context;
-	message.size = received->content.size;
-	message.type = type;
-	message.payload = payload_of(app, received, type);
-	if (received->sent_at || before < EP_TIMED_FIRST || before % EP_TIMED_EVERY == 0)
-		handle_timed(app, &message, (int64_t)received->sent_at);
-	else
-		app->handlers[type].fn(app, &message, app->handlers[type].user);
+	timed = received->sent_at || before < EP_TIMED_FIRST || before % EP_TIMED_EVERY == 0;
+	if (app->pool && pool_takes(app, member, type)) {
+		pool_add(app, member, received, type, timed);
+		return;
+	}
+	handling.copy = app->scratch;
+	handling.copy_size = app->scratch_size;
+	handling.timed = timed;
+	app_fill(app, &handling, member, received, type);   /* the scratch is as large as any */
+	app_run_handler(app, &handling);
+	app_finish(app, &handling);
+	if (handling.kept)   /* perhaps with its copy: then there is another */
+		app->scratch = handling.copy;
 }
 
+/* A buffer is released as soon as that may be. */
 static void handle_any(struct epochd_app *app, struct member *member, const struct ep_received *received)
 {
 	uint32_t type = received->content.id - 1u;
 
-	app->counts.received++;
-	if (type >= app->types.count) {
-		app->counts.unhandled++;
-	} else if (ep_types_fit(&app->types, type, received->content.size)) {
+	app_count(app, &app->counts.received);
+	if (type < app->types.count && ep_types_fit(&app->types, type, received->content.size)) {
 		handle(app, member, received, type);
+		return;
+	}
+	if (type >= app->types.count) {
+		app_count(app, &app->counts.unhandled);
 	} else {
 		ep_meter_count(&app->meter[type].misfit, 1);
 		member->consumer.closed = -EPROTO;
 		member->consumer.why = "a message is not as large as its type";
 	}
+	if (received->is_buffer)
+		ep_release(&member->consumer, &received->content.buffer);
 }
 
 /* Messages handled, up to `most`. The member is there afterwards. */
@@ -119,11 +101,16 @@ static int serve(struct epochd_app *app, struct member *member, int most)
 	struct ep_received received;
 	int n = 0, r = 0;
 
-	while (n < most && (r = ep_receive(&member->consumer, &received)) > 0) {
+	while (n < most) {
+		if (app->pool && !pool_has_room(app, member)) {
+			app_deactivate(app, member);   /* until it has */
+			break;
+		}
+		r = ep_receive(&member->consumer, &received);
+		if (r <= 0)
+			break;
 		n++;
 		handle_any(app, member, &received);
-		if (received.is_buffer)
-			ep_release(&member->consumer, &received.content.buffer);
 	}
 	if (r == -EPROTO)
 		app_break(app, member, EPOCHD_GONE_BROKEN, member->consumer.why);
@@ -199,37 +186,37 @@ static int serve_all(struct epochd_app *app)
 
 /* ---- posts ---- */
 
-static bool take_post(struct epochd_app *app, struct posted *out)
+static struct posts *take_posts(struct epochd_app *app)
 {
-	bool some;
+	struct posts *taken;
 
 	pthread_mutex_lock(&app->posts_lock);
-	some = app->posts_count > 0;
-	if (some) {
-		*out = app->posts[app->posts_first];
-		app->posts_first = (app->posts_first + 1) % POSTS_MAX;
-		app->posts_count--;
-	}
+	taken = &app->posts[app->posts_filling];
+	app->posts_filling = !app->posts_filling;
 	pthread_mutex_unlock(&app->posts_lock);
-	return some;
+	return taken;
 }
 
+/* All that are there: what they post themselves waits for the next turn. */
 static int run_posts(struct epochd_app *app)
 {
-	struct posted posted;
+	struct posts *posts;
 	uint64_t count;
-	int n = 0;
+	int n;
 
 	/* Acquire, with the release in epochd_post(). */
-	if (!atomic_load_explicit(&app->posted, memory_order_relaxed) ||
+	if (app->posts_running || !atomic_load_explicit(&app->posted, memory_order_relaxed) ||
 	    !atomic_exchange_explicit(&app->posted, false, memory_order_acquire))
 		return 0;
 	if (read(app->wake, &count, sizeof count) < 0 && errno != EAGAIN)
 		return 0;
-	while (n < POSTS_MAX && take_post(app, &posted)) {
-		posted.fn(posted.user);
-		n++;
-	}
+	posts = take_posts(app);
+	app->posts_running = true;
+	for (uint32_t i = 0; i < posts->count; i++)
+		posts->post[i].fn(posts->post[i].user);
+	app->posts_running = false;
+	n = (int)posts->count;
+	posts->count = 0;
 	return n;
 }
 
@@ -239,6 +226,7 @@ static int turn(struct epochd_app *app)
 {
 	int n = serve_all(app);
 
+	n += pool_turn(app);
 	return n + run_posts(app);
 }
 
@@ -287,7 +275,7 @@ static bool is_quiet(struct epochd_app *app)
 			app_deactivate(app, member);
 	}
 	/* Relaxed: who posts after this look has written to `wake`. */
-	return !app->active_count && !atomic_load_explicit(&app->posted, memory_order_relaxed);
+	return !app->active_count && !atomic_load_explicit(&app->posted, memory_order_relaxed) && !pool_has_news(app);
 }
 
 int epochd_dispatch(struct epochd_app *app)

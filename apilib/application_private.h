@@ -18,8 +18,14 @@
 #include "apilib/wait.h"
 #include "apilib/wire.h"
 
+struct job;    /* application_pool.c */
+struct pool;
+
 /* A client that joined. */
 struct member {
+	_Atomic uint32_t holds;          /* the table's, and one for each message that was kept and lies in the channel */
+	pthread_mutex_t lock;            /* of the producer, and of `gone`: only where other threads may send or release */
+	bool gone;                       /* what it held is counted: a buffer that is given back now changes nothing */
 	struct epochd_peer peer;
 	struct ep_channel channel;
 	struct ep_producer producer;
@@ -31,6 +37,21 @@ struct member {
 	uint32_t idle;                   /* looks at it that found nothing, in a row */
 	struct member *next, *before;    /* among the active ones */
 	struct departed *departed;       /* for when it is gone: nothing is allocated then */
+
+	int leaving_why;                 /* enum epochd_gone: GONE came, and not all that it sent is handled; 0. Written by
+					  * the dispatching thread */
+	/* application_pool.c: under its lock, but `jobs`, which is the dispatching thread's. */
+	struct job *jobs;                /* NULL: none was needed yet */
+	struct job *free_jobs;
+	struct job *first_job, **jobs_end;   /* to be handled in their order */
+	bool scheduled;                  /* somebody has the one before those, or the first of them is `ours` */
+	bool ours;                       /* the dispatching thread's */
+	uint32_t unordered;              /* jobs beside those */
+	_Atomic uint32_t in_order;       /* jobs that are not over: what comes next must wait for them */
+	bool blocked;                    /* it has more, and no job is free */
+	bool condemned;                  /* a worker saw that it writes nonsense */
+	bool wanted;                     /* in the list of those whom the dispatching thread is to look at */
+	struct member *next_wanted;
 };
 
 /* What became of a client's channel. It is kept until its slot is given to another: a supervisor may die before it
@@ -51,12 +72,44 @@ struct posted {
 
 enum { POSTS_MAX = 1024 };
 
+/* Posts are taken all at once: one batch is filled while the other one runs. */
+struct posts {
+	uint32_t count;
+	struct posted post[POSTS_MAX];
+};
+
+/* A message in its handler: what that is given stands in here. */
+struct handling {
+	struct epochd_message message;
+	struct member *member;
+	struct ep_buffer buffer;         /* that the payload is in; with is_buffer */
+	bool is_buffer;                  /* to be released */
+	bool kept;                       /* not by us: epochd_keep() has it */
+	void *copy;                      /* that the payload is in: private memory of `copy_size` bytes; NULL */
+	size_t copy_size;
+	int64_t sent_at;
+	bool timed;
+};
+
+/* As struct epochd_app_counts; several threads count. */
+struct app_counts {
+	_Atomic uint64_t received, sent, unhandled, would_block, joined, gone, refused[EP_VERDICTS];
+};
+
 struct module {
 	char name[EP_TYPE_NAME_MAX], version[EP_MODULE_VERSION_MAX + 1];
 	size_t base, count;              /* of its types */
 };
 
-struct handler { epochd_handler_fn *fn; void *user; };
+enum { HANDLER_CONCURRENT = 1, HANDLER_UNORDERED = 2 };
+
+struct handler {
+	epochd_handler_fn *fn;
+	void *user;
+	uint32_t flags;
+	epochd_released_fn *released;
+	void *released_user;
+};
 struct on_joined { epochd_joined_fn *fn; void *user; };
 struct on_gone { epochd_gone_fn *fn; void *user; };
 
@@ -100,17 +153,21 @@ struct epochd_app {
 	struct on_joined *on_joined;
 	struct on_gone *on_gone;
 	size_t on_joined_count, on_gone_count;
-	struct epochd_app_counts counts;
+	struct app_counts counts;
 	uint64_t refused_told;           /* sum of what REFUSALS said last */
 
 	pthread_mutex_t posts_lock;      /* private memory: nobody dies holding it but with us */
-	struct posted posts[POSTS_MAX];
-	uint32_t posts_first, posts_count;
+	struct posts posts[2];
+	uint32_t posts_filling;          /* which of them */
+	bool posts_running;
 	_Atomic bool posted, stopped;
+
+	struct pool *pool;               /* NULL: one thread does all */
 };
 
 /* application.c. app: one with its types; taken over, also where that fails. */
 struct epochd_app *attaching_new(void);
+void app_wake(const struct epochd_app *app);   /* any thread */
 int attaching_finish(struct epochd_app **out, struct epochd_app *app, const struct epochd_options *options);
 
 /* application_resume.c: the session is gone, or back. Never blocks. */
@@ -127,6 +184,18 @@ void app_tell_refusals(struct epochd_app *app);
 void app_flush(struct epochd_app *app);          /* what did not fit before */
 void app_break(struct epochd_app *app, struct member *member, enum epochd_gone by, const char *why);
 void app_free_member(struct member *member, bool inherited);
+void app_go_on_leaving(struct epochd_app *app, struct member *member);   /* handles the rest; frees it if that was all */
+
+/* application_pool.c */
+void app_free_jobs(struct member *member);
+
+/* application_keep.c. The payload of a handling as its handler may have it: 0, or -ENOMEM. */
+int app_fill(struct epochd_app *app, struct handling *handling, struct member *member,
+	     const struct ep_received *received, uint32_t type);
+void app_run_handler(struct epochd_app *app, struct handling *handling);
+/* It is over: gives back what its handler has not kept. */
+void app_finish(struct epochd_app *app, struct handling *handling);
+void app_drop_member(struct member *member);   /* one hold less: the last one frees it */
 
 /* application_dispatch.c */
 int app_drain(struct epochd_app *app, struct member *member);   /* handles what its ring holds: how many */
@@ -135,6 +204,15 @@ void app_deactivate(struct epochd_app *app, struct member *member);
 
 /* NULL: refused, and counted. */
 struct member *app_member(struct epochd_app *app, uint64_t handle);
+
+/* Relaxed, both: odometers. Several threads count only where there is a pool. */
+static inline void app_count(const struct epochd_app *app, _Atomic uint64_t *word)
+{
+	if (app->pool)
+		atomic_fetch_add_explicit(word, 1, memory_order_relaxed);
+	else
+		ep_meter_count(word, 1);
+}
 
 /* Our epoch has ended: another incarnation took over, or we are taken for dead. */
 static inline bool app_is_fenced(const struct epochd_app *app)

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "apilib/application_pool.h"
 #include "apilib/fault.h"
 #include "apilib/fd.h"
 
@@ -19,11 +20,13 @@ void app_free_member(struct member *member, bool inherited)
 	if (!member)
 		return;
 	ep_producer_deinit(&member->producer);
+	app_free_jobs(member);
 	if (!inherited) {
 		ep_channel_unmap(&member->channel);
 		ep_close_fd(&member->ring);
 	}
 	free(member->departed);
+	pthread_mutex_destroy(&member->lock);
 	free(member);
 }
 
@@ -77,7 +80,7 @@ void app_tell_refusals(struct epochd_app *app)
 	uint64_t sum = 0;
 
 	for (int i = 0; i < EP_VERDICTS; i++)
-		sum += refusals.count[i] = app->counts.refused[i];
+		sum += refusals.count[i] = ep_meter_read(&app->counts.refused[i]);
 	if (sum != app->refused_told && say(app, &refusals))
 		app->refused_told = sum;
 }
@@ -156,6 +159,9 @@ static int open_member(struct member **out, struct epochd_app *app, const struct
 
 	if (!member)
 		return -ENOMEM;
+	atomic_init(&member->holds, 1);
+	pthread_mutex_init(&member->lock, NULL);
+	member->jobs_end = &member->first_job;
 	member->departed = calloc(1, sizeof *member->departed);
 	if (!member->departed)
 		return -ENOMEM;
@@ -190,7 +196,9 @@ static int on_joined(struct epochd_app *app, const struct ep_wire_joined *joined
 	    index >= app->view.slot_count || (index < app->room && app->members[index]) ||
 	    (index < app->room && app->departed[index] && app->departed[index]->unsaid))
 		return -EPROTO;
+	pool_lock_table(app);
 	r = make_room(app, index);
+	pool_unlock_table(app);
 	if (r == 0)
 		r = open_member(&member, app, joined, fds, &why);
 	if (r < 0) {   /* it may have written there already */
@@ -198,11 +206,13 @@ static int on_joined(struct epochd_app *app, const struct ep_wire_joined *joined
 			   r == -EBADMSG ? why : "the application has no room for it");
 		return 0;
 	}
+	pool_lock_table(app);
 	app->members[index] = member;
+	pool_unlock_table(app);
 	free(app->departed[index]);   /* its slot is given away, so it is counted */
 	app->departed[index] = NULL;
 	EP_FAULT(member_there);
-	app->counts.joined++;
+	app_count(app, &app->counts.joined);
 	app_activate(app, member);
 	for (size_t i = 0; i < app->on_joined_count; i++)
 		app->on_joined[i].fn(app, &member->peer, app->on_joined[i].user);
@@ -248,33 +258,61 @@ static void depart(struct epochd_app *app, struct member *member)
 	app->unsaid_end = &departed->next;
 }
 
+/* Nothing of it is under way. */
+static void bury(struct epochd_app *app, struct member *member)
+{
+	int why = member->broken ? (int)member->broken_by : member->leaving_why;
+
+	EP_FAULT(gone_drained);
+	pool_forget(app, member);
+	pool_lock_table(app);
+	app->members[ep_handle_index(member->peer.handle)] = NULL;
+	pool_unlock_table(app);
+	app_count(app, &app->counts.gone);
+	pthread_mutex_lock(&member->lock);
+	member->gone = true;   /* from here on a release of what was kept changes nothing that is counted */
+	count_rest(member);
+	pthread_mutex_unlock(&member->lock);
+	EP_FAULT(gone_counted);
+	for (size_t i = 0; i < app->on_gone_count; i++)
+		app->on_gone[i].fn(app, &member->peer, why, app->on_gone[i].user);
+	depart(app, member);
+	EP_FAULT(drained_said);
+	app_drop_member(member);
+}
+
+static int go_on_leaving(struct epochd_app *app, struct member *member)
+{
+	int handled = member->broken ? 0 : app_drain(app, member);
+
+	if (pool_is_done_with(app, member))
+		bury(app, member);   /* otherwise that is told when it is so */
+	return handled;
+}
+
+void app_go_on_leaving(struct epochd_app *app, struct member *member)
+{
+	go_on_leaving(app, member);
+}
+
 static int on_gone(struct epochd_app *app, const struct ep_wire_gone *gone)
 {
 	struct ep_wire_drained nothing = { .head = ep_wire_make(EP_WIRE_DRAINED, sizeof nothing),
 					   .handle = gone->handle };
 	uint32_t index = ep_handle_index(gone->handle);
 	struct member *member = app_member(app, gone->handle);
-	int handled, why;
 
 	EP_FAULT(gone_read);
 	if (!member) {   /* told twice, or one for whom there was no room */
 		say(app, was_ours(app, gone->handle) ? &app->departed[index]->drained : &nothing);
 		return 0;
 	}
-	why = member->broken ? (int)member->broken_by : (int)gone->why;
 	app_deactivate(app, member);
-	handled = member->broken ? 0 : app_drain(app, member);
-	EP_FAULT(gone_drained);
-	app->members[index] = NULL;
-	app->counts.gone++;
-	count_rest(member);
-	EP_FAULT(gone_counted);
-	for (size_t i = 0; i < app->on_gone_count; i++)
-		app->on_gone[i].fn(app, &member->peer, why, app->on_gone[i].user);
-	depart(app, member);
-	EP_FAULT(drained_said);
-	app_free_member(member, false);
-	return handled;
+	if (member->leaving_why)   /* told twice, by another supervisor: it is said when it is over */
+		return 0;
+	pool_leave(app, member, gone->why >= EP_GONE_GOODBYE && gone->why <= EP_GONE_KICKED ? (int)gone->why :
+										   EPOCHD_GONE_DEAD);
+	return go_on_leaving(app, member);
 }
 
 /* ---- what is said ---- */

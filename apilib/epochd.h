@@ -10,8 +10,9 @@
  *   -EINVAL       the arguments make no sense
  *
  * Threads: an object (client, application, registry) is used by one thread at a time, but for the functions
- * that say otherwise; different objects by different threads as they like. No thread is started, no signal
- * handler installed, nothing allocated after connecting, attaching, and a client's joining. */
+ * that say otherwise; different objects by different threads as they like. No thread is started but by
+ * epochd_workers(), no signal handler installed, nothing allocated after connecting, attaching, and a client's joining (but
+ * for a copy that is kept, and a client's first message for the workers). */
 #ifndef EPOCHD_H
 #define EPOCHD_H
 
@@ -274,6 +275,7 @@ typedef void epochd_handler_fn(struct epochd_app *app, const struct epochd_messa
 typedef void epochd_joined_fn(struct epochd_app *app, const struct epochd_peer *peer, void *user);
 typedef void epochd_gone_fn(struct epochd_app *app, const struct epochd_peer *peer, int why, void *user);
 typedef void epochd_post_fn(void *user);
+typedef void epochd_released_fn(struct epochd_app *app, const struct epochd_message *message, void *user);
 
 /* Serves from now on, as the application that this process was started as; or as options->name, which is
  * `external`: then a new epoch begins with this process, as soon as its backoff lets it. types as in
@@ -294,6 +296,29 @@ EPOCHD_API uint32_t epochd_app_epoch(const struct epochd_app *app);
 /* Who handles a type; called by epochd_dispatch(). Before that returns, payload is the handler's to read: a
  * copy, unless the type is EPOCHD_IN_PLACE. Messages without a handler are dropped, and counted. */
 EPOCHD_API int epochd_handle(struct epochd_app *app, uint32_t type, epochd_handler_fn *fn, void *user);
+
+/* Starts so many threads (1 to 256), which block all signals, for the handlers of epochd_handle_concurrent(). From then on
+ * any thread may call epochd_reply(), epochd_app_send(), _allocate(), _free() and _verdict(). They end with
+ * epochd_detach(), which waits for handlers that run. Once, before the first dispatch.
+ *   -EBUSY   it has some   -EAGAIN   no more threads can be had   -EINVAL   as many there cannot be */
+EPOCHD_API int epochd_workers(struct epochd_app *app, unsigned count);
+
+enum { EPOCHD_UNORDERED = 1 };
+
+/* Who handles a type, on any of the workers (without them: as epochd_handle()). What one client sends is handled in its
+ * order, one after the other, whatever handles it; but messages of a type that is EPOCHD_UNORDERED as they come, beside
+ * all others. */
+EPOCHD_API int epochd_handle_concurrent(struct epochd_app *app, uint32_t type, epochd_handler_fn *fn, void *user,
+					uint32_t flags);
+/* Told of each message of the type that was handled, or kept and released: nobody looks at it any more. */
+EPOCHD_API int epochd_on_released(struct epochd_app *app, uint32_t type, epochd_released_fn *fn, void *user);
+
+/* In a handler, of its own message: *kept is that from now on, until epochd_app_release(); nothing is copied. A type that
+ * is EPOCHD_IN_PLACE keeps its client's buffer. 0, or -ENOMEM: then nothing is kept. */
+EPOCHD_API int epochd_keep(struct epochd_app *app, const struct epochd_message *message,
+			   struct epochd_message *kept);
+/* Any thread; also of a client that is gone. Before epochd_detach(). */
+EPOCHD_API void epochd_app_release(struct epochd_app *app, struct epochd_message *kept);
 /* Told of clients, in the order in which these were registered. -ENOMEM. */
 EPOCHD_API int epochd_on_joined(struct epochd_app *app, epochd_joined_fn *fn, void *user);
 EPOCHD_API int epochd_on_gone(struct epochd_app *app, epochd_gone_fn *fn, void *user);
@@ -325,7 +350,8 @@ EPOCHD_API int epochd_app_clients(struct epochd_app *app, epochd_joined_fn *fn, 
 /* Sends a client away, with the reason. -EAGAIN: the supervisor does not listen just now; it stays. */
 EPOCHD_API int epochd_app_kick(struct epochd_app *app, uint64_t handle, const char *why);
 
-/* Has the dispatching thread call fn(user). Any thread; order is kept for each. -EAGAIN: too many wait. */
+/* Has the dispatching thread call fn(user). Any thread; order is kept for each; what is there is taken all at once. Nothing
+ * is allocated. -EAGAIN: too many wait (1024). */
 EPOCHD_API int epochd_post(struct epochd_app *app, epochd_post_fn *fn, void *user);
 
 struct epochd_app_counts {

@@ -4,7 +4,10 @@ libep_la_SOURCES = \
 	%D%/agreed.h \
 	%D%/application.c \
 	%D%/application_dispatch.c \
+	%D%/application_keep.c \
 	%D%/application_modules.c \
+	%D%/application_pool.c \
+	%D%/application_pool.h \
 	%D%/application_private.h \
 	%D%/application_resume.c \
 	%D%/application_session.c \

@@ -123,7 +123,11 @@ tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
 # The one that hostile.sh lets loose knows the library's inside; the other one does not.
 check_PROGRAMS += tests/lib/detacher tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile \
-	tests/lib/mapper tests/lib/modular tests/lib/mutator tests/lib/orphan tests/lib/reuser
+	tests/lib/mapper tests/lib/modular tests/lib/mutator tests/lib/orphan tests/lib/pooled_client tests/lib/pooled_server tests/lib/reuser
+tests_lib_pooled_client_SOURCES = tests/lib/pooled_client.c tests/lib/pooled.h
+tests_lib_pooled_client_LDADD = libepochd.la
+tests_lib_pooled_server_SOURCES = tests/lib/pooled_server.c tests/lib/pooled.h
+tests_lib_pooled_server_LDADD = libepochd.la -lpthread
 tests_lib_modular_SOURCES = tests/lib/modular.c
 tests_lib_modular_LDADD = libepochd.la
 tests_lib_orphan_SOURCES = tests/lib/orphan.c
@@ -212,6 +216,7 @@ integration_tests = \
 	tests/integration/intensity.sh \
 	tests/integration/keep.sh \
 	tests/integration/keepalive.sh \
+	tests/integration/kept.sh \
 	tests/integration/latency.sh \
 	tests/integration/lost.sh \
 	tests/integration/manuals.sh \
@@ -254,7 +259,8 @@ integration_tests = \
 	tests/integration/unheard.sh \
 	tests/integration/unit_verify.sh \
 	tests/integration/users.sh \
-	tests/integration/watchdog.sh
+	tests/integration/watchdog.sh \
+	tests/integration/workers.sh
 
 TESTS += $(unit_tests) $(fuzz_replays) $(integration_tests) %D%/headers.sh
 EXTRA_DIST += \
