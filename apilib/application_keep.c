@@ -165,7 +165,7 @@ static int keep_copy(struct handling *handling, struct kept *kept)
 
 int epochd_keep(struct epochd_app *app, const struct epochd_message *message, struct epochd_message *out)
 {
-	struct handling *handling = container_of((struct epochd_message *)(uintptr_t)message, struct handling, message);
+	struct handling *handling = container_of((struct epochd_message *)message, struct handling, message);
 	struct epochd_message kept = *message;
 	int r = 0;
 

@@ -128,15 +128,15 @@ static void run_mixed(uint64_t count)
 
 static void run_meet(bool of_one)
 {
-	struct epochd_client *client[POOLED_WORKERS];
+	struct epochd_client *client[POOLED_WORKERS] = { join() };
 	struct epochd_message reply;
 	const struct meet meet = { 0 };
 
-	for (int i = 0; i < POOLED_WORKERS; i++) {
-		client[i] = of_one && i ? client[0] : join();
+	for (int i = 1; i < POOLED_WORKERS; i++)
+		client[i] = of_one ? client[0] : join();
+	for (int i = 0; i < POOLED_WORKERS; i++)
 		if (epochd_send(client[i], of_one ? meet_any_id : meet_id, 0, &meet, sizeof meet) < 0)
 			die("send");
-	}
 	for (int i = 0; i < POOLED_WORKERS; i++)
 		if (epochd_receive(client[i], &reply, patience) < 0)
 			die("they do not meet");
