@@ -46,10 +46,24 @@ is_amid_calls()
 		all(.rings[]; .in_use == (if .owner == \"client\" then 1 else 0 end))" >"$dir/amid"
 }
 
+# sent_by_all, sends_more COUNT: messages of all clients.
+sent_by_all()
+{
+	ctl clients kv --json | jq '[.clients[].sent] | add'
+}
+sends_more()
+{
+	[ "$(sent_by_all)" -gt "$1" ]
+}
+
 # Somewhere in a turn it stands, with a message in hand perhaps: then it goes on, and is stopped anew.
 stopped_amid_calls()
 {
+	local before
+
+	before=$(sent_by_all)
 	kill -s CONT "$1"
+	await_that "calls to go on" sends_more "$before"
 	kill -s STOP "$1"
 	for _ in {1..20}; do
 		if is_amid_calls "$2"; then

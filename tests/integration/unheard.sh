@@ -21,18 +21,12 @@ begin()
 	wait_epochd
 	expect_eq "$status" 137 "status of the supervisor, which never passed the point;"
 	kill -s STOP "${process[one]}"
+	: >"$log"   # it tells of an application that came back before
 	start_epochd
 	await_log 'app kv epoch 1: pid [0-9]+ is back, with 0 clients'
 	expect_stat kv .clients.registered "$1"
 	expect_stat kv .clients.connected 0
 }
-# What the log tells from here on is of another supervisor.
-end_epochd()
-{
-	kill_epochd
-	: >"$log"
-}
-
 begin 1
 kill -s CONT "${process[one]}"
 await_that "a handle" has_line one '^epoch 1: handle'
@@ -42,7 +36,7 @@ expect_stat kv .reclaimed.channels_lost 0
 kill -s TERM "${process[one]}"
 wait "${process[one]}" || fail "status $? of the client: $(cat "$dir/one.err")"
 await_stat kv .clients.connected 0
-end_epochd
+kill_epochd
 
 begin 3
 kill -s KILL "${process[one]}"
