@@ -427,14 +427,14 @@ static void await_step(int peer, double patience)
 {
 	double end = now() + patience;
 
-	while (atomic_load(&control->plan[peer].armed) && now() < end)
+	while (atomic_load(&control->plan[peer].armed) == 1 && now() < end)
 		rest();
 }
 
-/* A step that was passed is no longer armed a little before its process is dead, and known to be. */
-static void await_next_app(void)
+/* A step was passed a little before its process is dead, and known to be. */
+static void await_next_app(uint32_t passed)
 {
-	while (atomic_load(&control->app_pid) == atomic_load(&control->plan[APP].pid))
+	while (atomic_load(&control->app_pid) == (pid_t)passed)
 		rest();
 }
 
@@ -479,7 +479,7 @@ static void torture_app(unsigned fault)
 {
 	uint32_t epoch = ep_fence_epoch(fence_now());
 	int fd = open_app(), number = 1 + (int)any(CLIENTS - 1);
-	bool passed;
+	uint32_t passed;
 
 	arm(APP, fault, points[fault].when == WHEN_WORK ? 1 + (int)any(40) : 1, false);
 	if (points[fault].when == WHEN_ATTACH)
@@ -490,11 +490,11 @@ static void torture_app(unsigned fault)
 		begin_client(number);
 	}
 	await_step(APP, 10);
-	passed = atomic_exchange(&control->plan[APP].armed, 0) == 0;
+	passed = atomic_exchange(&control->plan[APP].armed, 0);
 	if (points[fault].when != WHEN_ATTACH)
 		kill_app(fd);
-	if (passed)
-		await_next_app();
+	if (passed > 1)
+		await_next_app(passed);
 	while (ep_fence_epoch(fence_now()) == epoch)
 		rest();
 }
@@ -507,7 +507,7 @@ static void outlive(int number, unsigned fault)
 
 	arm(number, fault, 1 + (int)any(20), true);
 	await_step(number, 10);
-	if (atomic_exchange(&control->plan[number].armed, 0))
+	if (atomic_exchange(&control->plan[number].armed, 0) <= 1)
 		return;
 	waitid(P_PID, (id_t)client[number], &info, WSTOPPED);
 	kill_app(open_app());
@@ -624,8 +624,9 @@ static void kill_somebody(void)
 		bury(number);
 		begin_client(number);
 		break;
-	case 2:   /* as it comes back to the next one, say */
-		arm(number, fault, 1, false);
+	case 2:   /* as it comes back to the next one, say; unless it passed before */
+		if (!atomic_load(&control->plan[number].armed))
+			arm(number, fault, 1, false);
 		break;
 	default:
 		break;
@@ -635,10 +636,9 @@ static void kill_somebody(void)
 static void bury_armed(void)
 {
 	for (int i = 1; i < CLIENTS; i++) {
-		bool passed = !atomic_exchange(&control->plan[i].armed, 0) &&
-			      atomic_load(&control->plan[i].pid) == client[i];
+		bool passed = (pid_t)atomic_exchange(&control->plan[i].armed, 0) == client[i];
 
-		/* One that passed is as good as dead; another may have passed before it was armed once more. */
+		/* One that passed is as good as dead, and waited for. */
 		if (waitpid(client[i], NULL, passed ? 0 : WNOHANG) == client[i]) {
 			client[i] = 0;
 			kills++;

@@ -43,11 +43,12 @@ __attribute__((format(printf, 1, 2), noreturn)) static void wrong(const char *fo
 
 void ep_fault_passed(enum ep_fault fault)
 {
-	if (!atomic_load(&plan->armed) || atomic_load(&plan->fault) != fault ||
+	uint32_t armed = 1;
+
+	if (atomic_load(&plan->armed) != 1 || atomic_load(&plan->fault) != fault ||
 	    atomic_fetch_sub(&plan->left, 1) != 1)
 		return;
-	atomic_store(&plan->pid, getpid());
-	if (!atomic_exchange(&plan->armed, 0))
+	if (!atomic_compare_exchange_strong(&plan->armed, &armed, (uint32_t)getpid()))
 		return;   /* the driver gave up */
 	atomic_fetch_add(&control->killed[plan == &control->plan[APP]][fault], 1);
 	kill(getpid(), atomic_load(&plan->stops) ? SIGSTOP : SIGKILL);

@@ -16,10 +16,10 @@ enum { CLIENTS = 4, APP = CLIENTS, PEERS, SLOTS = 64 };
 
 /* SIGKILL as it passes `fault` for the left-th time; or SIGSTOP, and it goes on in another epoch. */
 struct plan {
-	_Atomic uint32_t armed, stops;
+	_Atomic uint32_t armed;   /* 0: no; 1: yes; else: who passed it, a pid */
+	_Atomic uint32_t stops;
 	_Atomic uint32_t fault;
 	_Atomic int32_t left;
-	_Atomic int32_t pid;   /* who passed it, from before it is not armed any more */
 };
 
 /* What one side did with one channel, as far as it lived to write that down. */
