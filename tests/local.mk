@@ -269,6 +269,7 @@ EXTRA_DIST += \
 	%D%/integration/epochctl_lib.sh \
 	%D%/integration/kv.sh \
 	%D%/integration/lib.sh \
+	%D%/integration/serve.sh \
 	%D%/integration/written.sh \
 	%D%/lib/fakeserver.py \
 	%D%/lib/terminal.py

@@ -1,15 +1,8 @@
 # `epochctl call` sends any message that is marked for it and prints the reply, by the declaration alone: every kind of field
 # comes back as it was said. What cannot be sent is refused before anything is, with what to do instead.
 . "${0%/*}/lib.sh"
-write_config <<END
-application "modular" {
-	command = { "$EPOCHD_BUILD/tests/lib/modular" }
-	readiness = attach  restart = always
-	backoff { initial = 0s }  intensity { within = 0s }
-}
-END
-start_epochd
-await modular up 1
+. "${0%/*}/serve.sh"
+serve modular "\"$EPOCHD_BUILD/tests/lib/modular\"" ""
 
 # replies MESSAGE JSON REPLY
 replies()

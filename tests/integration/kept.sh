@@ -2,17 +2,10 @@
 # them; whoever asked for it is told when nobody looks at one any more. Of a client that dies they can be read all the same,
 # and what they are in is counted as held.
 . "${0%/*}/lib.sh"
-export EPOCHD_RUNTIME_DIR=$runtime EPOCHD_INSTANCE=$instance
+. "${0%/*}/serve.sh"
 pooled=$EPOCHD_BUILD/tests/lib/pooled
-write_config <<END
-application "pooled" {
-	command = { "${pooled}_server", "0" }
-	readiness = attach  restart = never
-	channel { ring = 64  buffers = { "32x256", "16x4096" } }
-}
-END
-start_epochd
-await pooled up 1
+channel='restart = never  channel { ring = 64  buffers = { "32x256", "16x4096" } }'
+serve pooled "\"${pooled}_server\", \"0\"" "$channel"
 
 # As often as it takes to find that a buffer is not given back: there are 48 of them.
 expect_eq "$("${pooled}_client" keep 40 6)" "240 let go" "kept and let go;"

@@ -1,15 +1,8 @@
 # `epochctl latency` tells how long messages waited for their handler and how long that took, and so does /metrics, as
 # histograms that are read while the application goes on.
 . "${0%/*}/lib.sh"
-write_config <<END
-application "modular" {
-	command = { "$EPOCHD_BUILD/tests/lib/modular" }
-	readiness = attach  restart = always
-	backoff { initial = 0s }  intensity { within = 0s }
-}
-END
-start_epochd
-await modular up 1
+. "${0%/*}/serve.sh"
+serve modular "\"$EPOCHD_BUILD/tests/lib/modular\"" ""
 expect_eq "$(ctl latency modular)" "no message was handled yet in this epoch"
 
 # of MESSAGE WHAT KEY

@@ -1,14 +1,7 @@
 # `epochctl messages`: numbers, names, CRCs and versions of what an application understands, and what of it has changed.
 . "${0%/*}/lib.sh"
-write_config <<END
-application "modular" {
-	command = { "$EPOCHD_BUILD/tests/lib/modular" }
-	readiness = attach  restart = always
-	backoff { initial = 0s }  intensity { within = 0s }
-}
-END
-start_epochd
-await modular up 1
+. "${0%/*}/serve.sh"
+serve modular "\"$EPOCHD_BUILD/tests/lib/modular\"" ""
 ctl messages modular --json >"$dir/now"
 expect_eq "$(jq -c '[.modules[] | [.name, .version]]' "$dir/now")" '[["alpha","1.2"]]' "the modules;"
 expect_eq "$(jq -r '.messages[] | "\(.id) \(.name) \(.size) \(.tail) \(.in_place) \(.callable)"' "$dir/now")" \

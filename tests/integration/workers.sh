@@ -2,17 +2,10 @@
 # dispatches. What a client sends is handled in its order all the same, unless it says otherwise; also what is left when it
 # dies, before the application is told that.
 . "${0%/*}/lib.sh"
-export EPOCHD_RUNTIME_DIR=$runtime EPOCHD_INSTANCE=$instance
+. "${0%/*}/serve.sh"
 pooled=$EPOCHD_BUILD/tests/lib/pooled
-write_config <<END
-application "pooled" {
-	command = { "${pooled}_server", "4" }
-	readiness = attach  restart = never
-	channel { ring = 64  buffers = { "32x256", "16x4096" } }
-}
-END
-start_epochd
-await pooled up 1
+channel='restart = never  channel { ring = 64  buffers = { "32x256", "16x4096" } }'
+serve pooled "\"${pooled}_server\", \"4\"" "$channel"
 
 expect_eq "$("${pooled}_client" meet)" met "four clients at the same time;"
 expect_eq "$("${pooled}_client" meet_any)" met "four messages of one client at the same time;"
@@ -48,13 +41,7 @@ expect_stat pooled .last_exit.code 0
 expect_eq "$(grep -c 'pooled_server:' "$log" || :)" 0 "what the application found wrong;"
 
 # Without workers one thread does all of it.
-write_config <<END
-application "pooled" {
-	command = { "${pooled}_server", "0" }
-	readiness = attach  restart = never
-	channel { ring = 64  buffers = { "32x256", "16x4096" } }
-}
-END
+configure_served pooled "\"${pooled}_server\", \"0\"" "$channel"
 ctl reload --wait >"$dir/reloaded"
 ctl start pooled --wait >"$dir/started"
 "${pooled}_client" mixed 20000 >"$dir/one"
