@@ -127,6 +127,8 @@ int ep_agreed_take(struct ep_agreed *agreed, const unsigned char *table, size_t 
 	int r;
 
 	while ((r = ep_table_next(table, size, &at, &record)) > 0) {
+		if (!ep_record_is_whole(&record))
+			return -EPROTO;
 		if (record.is_module)
 			continue;
 		r = agreed->adopts ? adopt(agreed, &record) : compare(agreed, &record, why, why_size);

@@ -47,6 +47,8 @@ int ep_table_put_module(unsigned char *packet, size_t size, size_t *used, const 
 	return put(packet, size, used, text, RECORD_MODULE);
 }
 
+bool ep_record_is_whole(const struct ep_record *record) { return ep_layout_crc(record->text) == record->crc; }
+
 int ep_table_next(const unsigned char *table, size_t size, size_t *at, struct ep_record *out)
 {
 	struct record record;
@@ -59,7 +61,7 @@ int ep_table_next(const unsigned char *table, size_t size, size_t *at, struct ep
 	memcpy(&record, table + *at, sizeof record);
 	text = (const char *)table + *at + sizeof record;
 	if (record.length == 0 || record.length > size - *at - sizeof record ||
-	    strnlen(text, record.length) != record.length - 1u || ep_layout_crc(text) != record.crc)
+	    strnlen(text, record.length) != record.length - 1u)
 		return -EPROTO;
 	*at += sizeof record + record.length;
 	*out = (struct ep_record){ .text = text, .crc = record.crc, .is_module = record.flags & RECORD_MODULE,

@@ -22,10 +22,13 @@ int ep_table_put_module(unsigned char *packet, size_t size, size_t *used, const 
 
 struct ep_record {
 	const char *text;   /* in the table: a layout, which is yet to be parsed; of a module "name version" */
-	uint32_t crc;       /* of it, and right */
+	uint32_t crc;       /* of it, as it says: ep_record_is_whole() */
 	uint32_t flags;
 	bool is_module;
 };
+
+/* Its CRC is that of its text. For whoever reads a table that nobody has checked before. */
+bool ep_record_is_whole(const struct ep_record *record);
 
 /* 1: the next one, and *at (0 at the begin) is behind it; 0: there is none; -EPROTO: that is no table. */
 int ep_table_next(const unsigned char *table, size_t size, size_t *at, struct ep_record *out);

@@ -144,7 +144,8 @@ static int check_table(const unsigned char *packet, size_t size, uint32_t *types
 	int r;
 
 	while ((r = ep_table_next(packet + head, size - head, &at, &record)) > 0) {
-		if (record.is_module ? !is_module(record.text) : !is_layout(record.text))
+		if (!ep_record_is_whole(&record) ||
+		    (record.is_module ? !is_module(record.text) : !is_layout(record.text)))
 			return -EPROTO;
 		*types += !record.is_module;
 	}

@@ -105,6 +105,8 @@ START_TEST(a_table_can_be_adopted)
 	ck_assert_int_eq(ep_agreed_take(&agreed, packet, used, why, sizeof why), 0);
 	ck_assert_uint_eq(agreed.types.count, 1);
 	ck_assert_uint_eq(agreed.types.type[0].size, 2);
+	packet[used - 4] ^= 1;   /* another layout than its CRC says */
+	ck_assert_int_eq(ep_agreed_take(&agreed, packet, used, why, sizeof why), -EPROTO);
 	ep_agreed_deinit(&agreed);
 }
 END_TEST
