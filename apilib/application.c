@@ -615,7 +615,6 @@ static int send_to(struct epochd_app *app, struct member *member, uint32_t type,
 		return blocked(app, r);
 	if (r > 0)
 		ep_bell_ring(member->ring);
-	app_count(app, &app->counts.sent);
 	app_count(app, &app->meter[type].sent);
 	return 0;
 }
@@ -626,6 +625,10 @@ int epochd_app_send(struct epochd_app *app, uint64_t handle, uint32_t type, uint
 	struct member *member;
 	int r;
 
+	if (!app->pool) {
+		member = find(app, handle);
+		return member ? send_to(app, member, type, context, payload, size) : refuse(app, handle);
+	}
 	pool_hold_table(app);
 	member = find(app, handle);
 	r = member ? send_to(app, member, type, context, payload, size) : refuse(app, handle);
@@ -643,11 +646,15 @@ void epochd_app_counts(const struct epochd_app *app, struct epochd_app_counts *o
 {
 	/* Relaxed, all: odometers. */
 	*out = (struct epochd_app_counts){
-		.received = ep_meter_read(&app->counts.received), .sent = ep_meter_read(&app->counts.sent),
+		.received = ep_meter_read(&app->counts.unknown),
 		.unhandled = ep_meter_read(&app->counts.unhandled),
 		.would_block = ep_meter_read(&app->counts.would_block),
 		.joined = ep_meter_read(&app->counts.joined), .gone = ep_meter_read(&app->counts.gone),
 	};
+	for (uint32_t i = 0; i < app->types.count; i++) {
+		out->received += ep_meter_read(&app->meter[i].received) + ep_meter_read(&app->meter[i].misfit);
+		out->sent += ep_meter_read(&app->meter[i].sent);
+	}
 	for (int i = 0; i < EP_VERDICTS; i++)
 		out->refused[i] = ep_meter_read(&app->counts.refused[i]);
 }

@@ -46,71 +46,86 @@ void app_deactivate(struct epochd_app *app, struct member *member)
 
 /* ---- one message ---- */
 
-static void handle(struct epochd_app *app, struct member *member, const struct ep_received *received, uint32_t type)
+static void drop(struct member *member, const struct ep_received *received)
 {
+	if (received->is_buffer)
+		ep_release(&member->consumer, &received->content.buffer);
+}
+
+static void leave_unhandled(struct epochd_app *app, struct member *member, const struct handling *handling,
+			    uint32_t type)
+{
+	app_count(app, &app->counts.unhandled);
+	app_count(app, &app->meter[type].unhandled);
+	drop(member, &handling->received);
+}
+
+/* Its copy lies in what all share here, which is as large as any. */
+static void handle_buffer(struct epochd_app *app, struct handling *handling, uint32_t type, bool timed)
+{
+	handling->copy = app->scratch;
+	handling->copy_size = app->scratch_size;
+	app_fill(app, handling, type);
+	app_handle(app, handling, timed);
+	app->scratch = handling->copy;   /* another one, if it was kept */
+}
+
+static void handle(struct epochd_app *app, struct member *member, struct handling *handling, uint32_t type)
+{
+	const struct ep_received *received = &handling->received;
 	uint64_t before = ep_meter_count(&app->meter[type].received, 1);
-	struct handling handling;
-	bool timed;
+	bool timed = received->content.flags || before < EP_TIMED_FIRST || before % EP_TIMED_EVERY == 0;
 
 	if (!app->handlers[type].fn) {
-		app_count(app, &app->counts.unhandled);
-		app_count(app, &app->meter[type].unhandled);
-		if (received->is_buffer)
-			ep_release(&member->consumer, &received->content.buffer);
-		return;
-	}
-	timed = received->sent_at || before < EP_TIMED_FIRST || before % EP_TIMED_EVERY == 0;
-	if (app->pool && pool_takes(app, member, type)) {
+		leave_unhandled(app, member, handling, type);
+	} else if (app->pool && pool_takes(app, member, type)) {
 		pool_add(app, member, received, type, timed);
-		return;
+	} else if (received->is_buffer) {
+		handle_buffer(app, handling, type, timed);
+	} else {
+		app_fill(app, handling, type);
+		app_handle(app, handling, timed);
 	}
-	handling.copy = app->scratch;
-	handling.copy_size = app->scratch_size;
-	handling.timed = timed;
-	app_fill(app, &handling, member, received, type);   /* the scratch is as large as any */
-	app_run_handler(app, &handling);
-	app_finish(app, &handling);
-	if (handling.kept)   /* perhaps with its copy: then there is another */
-		app->scratch = handling.copy;
 }
 
 /* A buffer is released as soon as that may be. */
-static void handle_any(struct epochd_app *app, struct member *member, const struct ep_received *received)
+static void handle_any(struct epochd_app *app, struct member *member, struct handling *handling)
 {
-	uint32_t type = received->content.id - 1u;
+	const struct ep_content *content = &handling->received.content;
+	uint32_t type = content->id - 1u;
 
-	app_count(app, &app->counts.received);
-	if (type < app->types.count && ep_types_fit(&app->types, type, received->content.size)) {
-		handle(app, member, received, type);
+	if (type < app->types.count && ep_types_fit(&app->types, type, content->size)) {
+		handle(app, member, handling, type);
 		return;
 	}
 	if (type >= app->types.count) {
+		app_count(app, &app->counts.unknown);
 		app_count(app, &app->counts.unhandled);
 	} else {
 		ep_meter_count(&app->meter[type].misfit, 1);
 		member->consumer.closed = -EPROTO;
 		member->consumer.why = "a message is not as large as its type";
 	}
-	if (received->is_buffer)
-		ep_release(&member->consumer, &received->content.buffer);
+	drop(member, &handling->received);
 }
 
 /* Messages handled, up to `most`. The member is there afterwards. */
 static int serve(struct epochd_app *app, struct member *member, int most)
 {
-	struct ep_received received;
+	struct handling handling;
 	int n = 0, r = 0;
 
+	app_begin_handling(&handling, member);
 	while (n < most) {
 		if (app->pool && !pool_has_room(app, member)) {
 			app_deactivate(app, member);   /* until it has */
 			break;
 		}
-		r = ep_receive(&member->consumer, &received);
+		r = ep_receive(&member->consumer, &handling.received);
 		if (r <= 0)
 			break;
 		n++;
-		handle_any(app, member, &received);
+		handle_any(app, member, &handling);
 	}
 	if (r == -EPROTO)
 		app_break(app, member, EPOCHD_GONE_BROKEN, member->consumer.why);

@@ -54,21 +54,22 @@ static int make_room(struct handling *handling, size_t size)
 
 /* ---- for its handler ---- */
 
-/* The handler's own copy (I6), or where it lies. */
-static int fill_payload(struct epochd_app *app, struct handling *handling, const struct ep_received *received)
+void app_begin_handling(struct handling *handling, struct member *member)
 {
+	handling->message.handle = member->peer.handle;
+	handling->member = member;
+	handling->kept = handling->holds_buffer = false;
+}
+
+/* The handler's own copy (I6), or where it lies. */
+int app_fill_from_buffer(struct epochd_app *app, struct handling *handling)
+{
+	const struct ep_received *received = &handling->received;
 	struct epochd_message *message = &handling->message;
 	int r;
 
-	handling->is_buffer = false;
-	if (!received->is_buffer) {
-		memcpy(inside(message)->bytes, received->content.bytes, EP_INLINE);
-		message->payload = inside(message)->bytes;
-		return 0;
-	}
-	if (app->types.type[message->type].flags & EPOCHD_IN_PLACE) {
-		handling->buffer = received->content.buffer;
-		handling->is_buffer = true;
+	handling->holds_buffer = app->types.type[message->type].flags & EPOCHD_IN_PLACE;
+	if (handling->holds_buffer) {
 		message->payload = received->in_place;
 		return 0;
 	}
@@ -77,19 +78,6 @@ static int fill_payload(struct epochd_app *app, struct handling *handling, const
 		message->payload = memcpy(handling->copy, received->in_place, received->content.size);
 	ep_release(&handling->member->consumer, &received->content.buffer);
 	return r;
-}
-
-int app_fill(struct epochd_app *app, struct handling *handling, struct member *member,
-	     const struct ep_received *received, uint32_t type)
-{
-	handling->message.handle = member->peer.handle;
-	handling->message.context = received->content.context;
-	handling->message.size = received->content.size;
-	handling->message.type = type;
-	handling->member = member;
-	handling->kept = false;
-	handling->sent_at = (int64_t)received->sent_at;
-	return fill_payload(app, handling, received);
 }
 
 static void add_time(const struct epochd_app *app, struct ep_histogram *histogram, uint64_t ns)
@@ -104,20 +92,14 @@ static void add_time(const struct epochd_app *app, struct ep_histogram *histogra
 		ep_meter_count(&histogram->sum, ns);
 }
 
-void app_run_handler(struct epochd_app *app, struct handling *handling)
+void app_run_timed(struct epochd_app *app, struct handling *handling)
 {
 	const struct handler *handler = &app->handlers[handling->message.type];
 	struct ep_meter *meter = &app->meter[handling->message.type];
-	int64_t began, waited, took;
+	int64_t sent_at = ep_sent_at(&handling->received), began = ep_now(), waited = began - sent_at, took;
 
-	if (!handling->timed) {
-		handler->fn(app, &handling->message, handler->user);
-		return;
-	}
-	began = ep_now();
-	waited = began - handling->sent_at;
 	/* I6: a client that lies about the time, or has another, spoils this, and nothing else. */
-	if (handling->sent_at > 0 && waited >= 0)
+	if (sent_at > 0 && waited >= 0)
 		add_time(app, &meter->wait, (uint64_t)waited);
 	handler->fn(app, &handling->message, handler->user);
 	took = ep_now() - began;
@@ -134,11 +116,12 @@ static void tell_released(struct epochd_app *app, const struct epochd_message *m
 
 void app_finish(struct epochd_app *app, struct handling *handling)
 {
-	if (handling->kept)
-		return;
-	tell_released(app, &handling->message);
-	if (handling->is_buffer)
-		ep_release(&handling->member->consumer, &handling->buffer);
+	if (!handling->kept) {
+		tell_released(app, &handling->message);
+		if (handling->holds_buffer)
+			ep_release(&handling->member->consumer, &handling->received.content.buffer);
+	}
+	handling->kept = handling->holds_buffer = false;
 }
 
 /* ---- kept ---- */
@@ -172,15 +155,16 @@ int epochd_keep(struct epochd_app *app, const struct epochd_message *message, st
 	(void)app;
 	if (handling->kept)
 		return -EINVAL;
-	if (handling->is_buffer) {
+	if (handling->holds_buffer) {
 		inside(&kept)->member = handling->member;
-		inside(&kept)->buffer = handling->buffer;
+		inside(&kept)->buffer = handling->received.content.buffer;
 		inside(&kept)->kind = KEPT_BUFFER;
 		/* Relaxed: the handler's is one of them, so it is there. */
 		atomic_fetch_add_explicit(&handling->member->holds, 1, memory_order_relaxed);
-	} else if (message->payload != handling->message.inside) {
+	} else if (handling->received.is_buffer) {
 		r = keep_copy(handling, inside(&kept));
 	} else {
+		memcpy(inside(&kept)->bytes, message->payload, EP_INLINE);
 		inside(&kept)->kind = KEPT_INLINE;
 	}
 	if (r < 0)

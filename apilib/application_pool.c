@@ -12,7 +12,7 @@ enum { JOBS_A_MEMBER = 16, WORKERS_MAX = 256 };
 /* A message on its way to its handler. */
 struct job {
 	struct job *next;
-	bool in_order;
+	bool in_order, timed;
 	struct handling handling;
 };
 
@@ -124,8 +124,7 @@ static void *work(void *user)
 		bool wanted;
 
 		pthread_mutex_unlock(&pool->lock);
-		app_run_handler(app, &job->handling);
-		app_finish(app, &job->handling);
+		app_handle(app, &job->handling, job->timed);
 		pthread_mutex_lock(&pool->lock);
 		is_over(app, job);
 		wanted = pool->wanted != NULL;
@@ -214,11 +213,15 @@ void pool_add(struct epochd_app *app, struct member *member, const struct ep_rec
 	struct pool *pool = app->pool;
 	struct job *job = take_free(pool, member);
 
-	if (!job || app_fill(app, &job->handling, member, received, type) < 0) {
+	if (job) {
+		app_begin_handling(&job->handling, member);
+		job->handling.received = *received;
+	}
+	if (!job || app_fill(app, &job->handling, type) < 0) {
 		no_memory_for(app, member, job, received, type);
 		return;
 	}
-	job->handling.timed = timed;
+	job->timed = timed;
 	job->in_order = !(app->handlers[type].flags & HANDLER_UNORDERED);
 	pthread_mutex_lock(&pool->lock);
 	if (job->in_order) {
@@ -275,8 +278,7 @@ static bool take_wanted(struct pool *pool, struct errand *out)
 
 static void handle_here(struct epochd_app *app, struct job *job)
 {
-	app_run_handler(app, &job->handling);
-	app_finish(app, &job->handling);
+	app_handle(app, &job->handling, job->timed);
 	pthread_mutex_lock(&app->pool->lock);
 	is_over(app, job);
 	pthread_mutex_unlock(&app->pool->lock);

@@ -78,22 +78,22 @@ struct posts {
 	struct posted post[POSTS_MAX];
 };
 
-/* A message in its handler: what that is given stands in here. */
+/* A message in its handler: what that is given stands in here. One of many that pass one after the other is written to as
+ * little as can be: while the lines of a peer are fetched, stores are what there is no room for. */
 struct handling {
 	struct epochd_message message;
+	struct ep_received received;
 	struct member *member;
-	struct ep_buffer buffer;         /* that the payload is in; with is_buffer */
-	bool is_buffer;                  /* to be released */
+	bool holds_buffer;               /* the payload is in its client's, to be released */
 	bool kept;                       /* not by us: epochd_keep() has it */
 	void *copy;                      /* that the payload is in: private memory of `copy_size` bytes; NULL */
 	size_t copy_size;
-	int64_t sent_at;
-	bool timed;
 };
 
-/* As struct epochd_app_counts; several threads count. */
+/* As struct epochd_app_counts; several threads count. What is received and sent, the meters count by type. */
 struct app_counts {
-	_Atomic uint64_t received, sent, unhandled, would_block, joined, gone, refused[EP_VERDICTS];
+	_Atomic uint64_t unknown;        /* received, of no type */
+	_Atomic uint64_t unhandled, would_block, joined, gone, refused[EP_VERDICTS];
 };
 
 struct module {
@@ -189,12 +189,11 @@ void app_go_on_leaving(struct epochd_app *app, struct member *member);   /* hand
 /* application_pool.c */
 void app_free_jobs(struct member *member);
 
-/* application_keep.c. The payload of a handling as its handler may have it: 0, or -ENOMEM. */
-int app_fill(struct epochd_app *app, struct handling *handling, struct member *member,
-	     const struct ep_received *received, uint32_t type);
-void app_run_handler(struct epochd_app *app, struct handling *handling);
-/* It is over: gives back what its handler has not kept. */
-void app_finish(struct epochd_app *app, struct handling *handling);
+/* application_keep.c. For the messages of a member, one after the other. */
+void app_begin_handling(struct handling *handling, struct member *member);
+int app_fill_from_buffer(struct epochd_app *app, struct handling *handling);   /* for app_fill() */
+void app_run_timed(struct epochd_app *app, struct handling *handling);         /* for app_handle() */
+void app_finish(struct epochd_app *app, struct handling *handling);            /* for app_handle() */
 void app_drop_member(struct member *member);   /* one hold less: the last one frees it */
 
 /* application_dispatch.c */
@@ -212,6 +211,31 @@ static inline void app_count(const struct epochd_app *app, _Atomic uint64_t *wor
 		atomic_fetch_add_explicit(word, 1, memory_order_relaxed);
 	else
 		ep_meter_count(word, 1);
+}
+
+/* What was received, as its handler may have it: 0, or -ENOMEM. */
+static inline int app_fill(struct epochd_app *app, struct handling *handling, uint32_t type)
+{
+	const struct ep_content *content = &handling->received.content;
+
+	handling->message.context = content->context;
+	handling->message.size = content->size;
+	handling->message.type = type;
+	handling->message.payload = content->bytes;
+	return handling->received.is_buffer ? app_fill_from_buffer(app, handling) : 0;
+}
+
+/* Runs its handler, and gives back what that has not kept. */
+static inline void app_handle(struct epochd_app *app, struct handling *handling, bool timed)
+{
+	const struct handler *handler = &app->handlers[handling->message.type];
+
+	if (timed)
+		app_run_timed(app, handling);
+	else
+		handler->fn(app, &handling->message, handler->user);
+	if (handling->kept || handling->holds_buffer || handler->released)
+		app_finish(app, handling);
 }
 
 /* Our epoch has ended: another incarnation took over, or we are taken for dead. */

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "apilib/channel_layout.h"
 #include "apilib/geometry.h"
@@ -140,9 +141,18 @@ enum { EP_POLLS_AFTER = 1024 };
 struct ep_received {
 	struct ep_content content;   /* a copy, checked; a buffer in it is to be released */
 	bool is_buffer;              /* else its bytes are the payload */
-	const void *in_place;        /* is_buffer: the sender can still write there; read each byte once */
-	uint64_t sent_at;            /* CLOCK_MONOTONIC, ns, as the sender says; 0: it does not */
+	const void *in_place;        /* only if is_buffer: the sender can still write there; read each byte once */
 };
+
+/* CLOCK_MONOTONIC, ns, as the sender says; 0: it does not. */
+static inline int64_t ep_sent_at(const struct ep_received *received)
+{
+	int64_t at = 0;
+
+	if (received->content.flags & EP_STAMPED)
+		memcpy(&at, received->content.bytes + EP_STAMP_AT, sizeof at);
+	return at;
+}
 
 /* As ep_producer_init(), and nothing to free. */
 void ep_consumer_init(struct ep_consumer *out, const struct ep_channel *channel,

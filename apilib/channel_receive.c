@@ -60,11 +60,10 @@ static const char *check_buffer(const struct ep_consumer *consumer, struct ep_re
 	return NULL;
 }
 
-static const char *take_stamp(struct ep_received *out)
+static const char *check_stamp(const struct ep_received *out)
 {
 	if (out->content.flags != EP_STAMPED)
 		return "a line has flags that are not known";
-	memcpy(&out->sent_at, out->content.bytes + EP_STAMP_AT, sizeof out->sent_at);
 	return out->content.kind == EP_KIND_INLINE && out->content.size > EP_STAMP_AT ?
 		       "a message is larger than its line" : NULL;
 }
@@ -77,10 +76,8 @@ static const char *take_out(const struct ep_consumer *consumer, const struct ep_
 
 	ep_line_copy(&out->content, line);
 	out->is_buffer = false;
-	out->in_place = NULL;
-	out->sent_at = 0;
 	if (out->content.flags)
-		why = take_stamp(out);
+		why = check_stamp(out);
 	if (why)
 		return why;
 	if (out->content.kind == EP_KIND_BUFFER)

@@ -27,12 +27,12 @@ kill_epochd
 start_epochd
 await_log 'pid [0-9]+ is back'
 ctl call modular alpha.add >"$dir/reply"
-ctl call modular beta.hush --timeout 1ms 2>"$dir/reply" || :
 expect_eq "$(count_of 1)" '{"received":4,"sent":0,"errors":{"unhandled":0,"misfit":0,"would_block":0}}' "alpha.add's counts;"
 expect_eq "$(count_of 2)" '{"received":0,"sent":4,"errors":{"unhandled":0,"misfit":0,"would_block":0}}' "alpha.sum's counts;"
 was_unhandled()
 {
-	[ "$(count_of 4)" = '{"received":1,"sent":0,"errors":{"unhandled":1,"misfit":0,"would_block":0}}' ]
+	ctl call modular beta.hush --timeout 50ms 2>"$dir/reply" || :
+	[ "$(count_of 4 | jq '.received > 0 and .received == .errors.unhandled')" = true ]
 }
 await_that "beta.hush to be counted" was_unhandled
 expect_match "$(ctl messages modular)" '1 +alpha.add +0x[0-9a-f]{8} +16 +1.2 +yes +4 +0 +0 +\(u32 terms\[4\]\)'
