@@ -67,6 +67,7 @@ void epochd_detach(struct epochd_app *app)
 		forget(&app->family);
 		ep_view_unmap(&app->view);
 		ep_meter_unmap(app->meter_page, app->meter_types);
+		ep_trace_unmap(&app->trace.trace);
 	}
 	for (uint32_t i = 0; i < app->room; i++) {
 		app_free_member(app->members[i], inherited);
@@ -81,6 +82,7 @@ void epochd_detach(struct epochd_app *app)
 	free(app->joined_types);
 	free(app->modules);
 	pthread_mutex_destroy(&app->posts_lock);
+	pthread_mutex_destroy(&app->trace.lock);
 	free(app);
 }
 
@@ -340,6 +342,7 @@ struct epochd_app *attaching_new(void)
 	app->unsaid_end = &app->unsaid;
 	app->active.next = app->active.before = &app->active;
 	pthread_mutex_init(&app->posts_lock, NULL);
+	pthread_mutex_init(&app->trace.lock, NULL);
 	return app;
 }
 
@@ -603,7 +606,8 @@ static int send_to(struct epochd_app *app, struct member *member, uint32_t type,
 	if (type >= app->types.count || !ep_types_fit(&app->types, type, size))
 		return -EINVAL;
 	lock_producer(app, member);
-	r = ep_types_send(&member->producer, (uint16_t)(type + 1), context, payload, size);
+	r = app_is_traced(app) ? app_send_traced(app, member, type, context, payload, size) :
+		ep_types_send(&member->producer, (uint16_t)(type + 1), context, payload, size);
 	unlock_producer(app, member);
 	if (r == -EPROTO && app->pool)
 		pool_condemn(app, member);

@@ -95,6 +95,8 @@ static void handle_any(struct epochd_app *app, struct member *member, struct han
 	uint32_t type = content->id - 1u;
 
 	if (type < app->types.count && ep_types_fit(&app->types, type, content->size)) {
+		if (app_is_traced(app))
+			app_trace_received(app, member, &handling->received);
 		handle(app, member, handling, type);
 		return;
 	}

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include "apilib/channel.h"
 #include "apilib/child.h"
@@ -14,6 +15,7 @@
 #include "apilib/meter.h"
 #include "apilib/registry_view.h"
 #include "apilib/retry.h"
+#include "apilib/trace.h"
 #include "apilib/types.h"
 #include "apilib/wait.h"
 #include "apilib/wire.h"
@@ -101,6 +103,15 @@ struct module {
 	size_t base, count;              /* of its types */
 };
 
+/* What is written down of the messages. */
+struct app_trace {
+	_Atomic bool on;
+	pthread_mutex_t lock;            /* of what follows; private memory: nobody dies holding it but with us */
+	struct ep_trace trace;
+	dev_t device;                    /* of its file, with the inode */
+	ino_t inode;
+};
+
 enum { HANDLER_CONCURRENT = 1, HANDLER_UNORDERED = 2 };
 
 struct handler {
@@ -162,6 +173,8 @@ struct epochd_app {
 	bool posts_running;
 	_Atomic bool posted, stopped;
 
+	struct app_trace trace;
+
 	struct pool *pool;               /* NULL: one thread does all */
 };
 
@@ -196,6 +209,14 @@ void app_run_timed(struct epochd_app *app, struct handling *handling);         /
 void app_finish(struct epochd_app *app, struct handling *handling);            /* for app_handle() */
 void app_drop_member(struct member *member);   /* one hold less: the last one frees it */
 
+/* application_trace.c. The supervisor says that what is received and sent is to be written to that file; or, without one,
+ * no more. -EPROTO: it is no trace. */
+int app_on_trace(struct epochd_app *app, const int *fds, unsigned count);
+void app_trace_received(struct epochd_app *app, const struct member *member, const struct ep_received *received);
+/* ep_types_send(), and the message is in the trace. */
+int app_send_traced(struct epochd_app *app, struct member *member, uint32_t type, uint64_t context,
+		    const void *payload, size_t size);
+
 /* application_dispatch.c */
 int app_drain(struct epochd_app *app, struct member *member);   /* handles what its ring holds: how many */
 void app_activate(struct epochd_app *app, struct member *member);
@@ -211,6 +232,12 @@ static inline void app_count(const struct epochd_app *app, _Atomic uint64_t *wor
 		atomic_fetch_add_explicit(word, 1, memory_order_relaxed);
 	else
 		ep_meter_count(word, 1);
+}
+
+static inline bool app_is_traced(const struct epochd_app *app)
+{
+	/* Relaxed: a message of the same moment may be in it or not. */
+	return atomic_load_explicit(&app->trace.on, memory_order_relaxed);
 }
 
 /* What was received, as its handler may have it: 0, or -ENOMEM. */

@@ -330,6 +330,8 @@ static int on_packet(struct epochd_app *app, const union ep_wire_packet *packet,
 	case EP_WIRE_PING:
 		say(app, &pong);
 		return 0;
+	case EP_WIRE_TRACE:
+		return app_on_trace(app, fds, count);
 	case EP_WIRE_FENCED:   /* the fence word has said so already */
 		return 0;
 	case EP_WIRE_RESUMED:

@@ -14,6 +14,8 @@
 	X(receive_looked, EITHER, WORK) X(receive_done, EITHER, WORK) \
 	X(release_begun, EITHER, WORK) X(release_done, EITHER, WORK) \
 	X(armed, EITHER, WORK) \
+	X(trace_begun, APP, WORK) X(trace_forgot, APP, WORK) X(trace_filled, APP, WORK) \
+	X(trace_published, APP, WORK) \
 	X(hello_said, CLIENT, ATTACH) X(resume_said, CLIENT, RESUME) X(join_said, CLIENT, ATTACH) X(welcome_read, CLIENT, ATTACH) \
 	X(view_mapped, CLIENT, ATTACH) X(channel_mapped, EITHER, ATTACH) X(linked, CLIENT, ATTACH) \
 	X(attach_said, APP, ATTACH) X(table_said, APP, ATTACH) X(ready_said, APP, ATTACH) \

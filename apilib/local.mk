@@ -11,6 +11,7 @@ libep_la_SOURCES = \
 	%D%/application_private.h \
 	%D%/application_resume.c \
 	%D%/application_session.c \
+	%D%/application_trace.c \
 	%D%/barrier.c \
 	%D%/barrier.h \
 	%D%/channel.c \
@@ -53,6 +54,8 @@ libep_la_SOURCES = \
 	%D%/registry_view.h \
 	%D%/retry.c \
 	%D%/retry.h \
+	%D%/trace.c \
+	%D%/trace.h \
 	%D%/types.c \
 	%D%/types.h \
 	%D%/wait.c \

@@ -38,6 +38,7 @@ static const struct {
 	[EP_WIRE_RESUME_APP] = { SIZE(resume_app), { TEXT(resume_app, app), TEXT(resume_app, token) } },
 	[EP_WIRE_HANDLES] = { SIZE(handles) },   /* or less */
 	[EP_WIRE_RESUMED] = { SIZE(resumed) },
+	[EP_WIRE_TRACE] = { SIZE(trace) },
 };
 
 union control {

@@ -13,6 +13,7 @@
  *          <------------------ FENCED    (that epoch has ended; an OFFER may follow)
  *   GOODBYE ----------------->           ------------------->  GONE
  *                                        <-------------------  DRAINED, REFUSALS, BROKEN
+ *                                        ------------------->  TRACE (a file)
  *          <------------------ PING      ------------------->
  *   PONG -------------------->           <-------------------  PONG
  *          <------------------ REFUSED   ------------------->
@@ -36,7 +37,7 @@
 #include "apilib/registry.h"
 
 enum {
-	EP_WIRE_VERSION = 3,
+	EP_WIRE_VERSION = 4,
 	EP_WIRE_PACKET_MAX = 32768,          /* bytes, a TABLE's; the others are their struct */
 	EP_WIRE_TABLE_MAX = 1 << 20,         /* bytes of all tables of one application */
 	EP_WIRE_FDS_MAX = 4,
@@ -49,7 +50,7 @@ enum ep_wire_kind {
 	EP_WIRE_ATTACH, EP_WIRE_TABLE, EP_WIRE_READY, EP_WIRE_DRAINED, EP_WIRE_REFUSALS, EP_WIRE_BROKEN,
 	EP_WIRE_WAIT, EP_WIRE_OFFER, EP_WIRE_WELCOME, EP_WIRE_FENCED, EP_WIRE_REFUSED, EP_WIRE_PING,
 	EP_WIRE_ATTACHED, EP_WIRE_JOINED, EP_WIRE_GONE,
-	EP_WIRE_RESUME, EP_WIRE_RESUME_APP, EP_WIRE_HANDLES, EP_WIRE_RESUMED,
+	EP_WIRE_RESUME, EP_WIRE_RESUME_APP, EP_WIRE_HANDLES, EP_WIRE_RESUMED, EP_WIRE_TRACE,
 	EP_WIRE_KINDS
 };
 
@@ -223,6 +224,10 @@ struct ep_wire_gone {
 	uint32_t reserved;
 };
 
+/* What it receives and sends is to be written there (trace.h) from now on; or, without a descriptor, nowhere. May come again,
+ * as JOINED. */
+struct ep_wire_trace { struct ep_wire_head head; };
+
 union ep_wire_packet {
 	struct ep_wire_head head;
 	struct ep_wire_hello hello;
@@ -247,9 +252,10 @@ union ep_wire_packet {
 	struct ep_wire_resume_app resume_app;
 	struct ep_wire_handles handles;
 	struct ep_wire_resumed resumed;
+	struct ep_wire_trace trace;
 	unsigned char bytes[EP_WIRE_PACKET_MAX];
 };
-static_assert(sizeof(union ep_wire_packet) == EP_WIRE_PACKET_MAX, "version 3");
+static_assert(sizeof(union ep_wire_packet) == EP_WIRE_PACKET_MAX, "version 4");
 
 /* One packet. head's version is filled in; kind and size are the caller's. The descriptors stay the
  * caller's. Never blocks, never raises SIGPIPE: -EAGAIN (the peer does not read), -EPIPE, -ECONNRESET,

@@ -297,6 +297,7 @@ void app_lost(struct app *app, struct ep_end end)
 	close_process(app);   /* step 3: reaps */
 	FAULT(reaped);
 	app_fill_incarnation(app, app->epoch, detail_of(app, detail, sizeof detail));
+	trace_epoch_ended(app);
 	app->gone_since = clock_now();
 	app->sweep_delay = 0.001;
 	app->told_stuck = false;

@@ -12,6 +12,7 @@
 #include "supervisor/app.h"
 #include "supervisor/identity.h"
 #include "supervisor/leftovers.h"
+#include "supervisor/trace.h"
 
 struct ep_page;
 struct health;   /* health.h */
@@ -96,6 +97,7 @@ struct app {
 	struct health *health;
 	char *status_text;           /* STATUS= */
 	struct service *service;     /* what it serves clients with; NULL until one comes */
+	struct trace trace;          /* of its messages */
 
 	ev_io exited;                /* the pidfd */
 	ev_timer deadline;           /* of the state: start, stop, backoff, the next look at leftovers */

@@ -1,6 +1,7 @@
 #include <config.h>
 
 #include "supervisor/configuration_load.h"
+#include "supervisor/traces.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -179,6 +180,7 @@ static struct app_config *app_new(struct load *load, const char *name)
 		.channel = ep_geometry_default,
 		.gc_timeout = 10 * S,
 		.keepalive = { .interval = 10 * S, .misses = 3, .reap_lazy = -1 },
+		.trace = { .size = 4 << 20, .saved = TRACES_SAVED },
 		.stop_signal = SIGTERM,
 		.stop_timeout = 10 * S,
 		.health = { .interval = 10 * S, .timeout = 5 * S, .failures = 3 },

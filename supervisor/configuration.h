@@ -94,6 +94,11 @@ struct app_config {
 		unsigned misses;                /* pings unanswered, then it is lazy, or dead */
 		int64_t reap_lazy;              /* it is reaped after being lazy for that long; -1: never */
 	} keepalive;
+	struct {
+		bool on, first;                 /* from the begin of each epoch; what is kept when it is full */
+		uint64_t size, messages;        /* of the ring, bytes; 0: as many as fit */
+		unsigned saved;                 /* files of epochs that have ended */
+	} trace;
 	char **shm;                             /* "/NAME" in /dev/shm, with * ? []: its own stale files; NULL */
 
 	const char *origin;                     /* the file it stands in, owned by the config */

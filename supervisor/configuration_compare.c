@@ -116,6 +116,9 @@ static bool same_policy(const struct app_config *a, const struct app_config *b)
 	       a->keepalive.interval == b->keepalive.interval &&
 	       a->keepalive.misses == b->keepalive.misses &&
 	       a->keepalive.reap_lazy == b->keepalive.reap_lazy &&
+	       a->trace.on == b->trace.on && a->trace.first == b->trace.first &&
+	       a->trace.size == b->trace.size && a->trace.messages == b->trace.messages &&
+	       a->trace.saved == b->trace.saved &&
 	       same_list(a->shm, b->shm) &&
 	       same_list(a->after, b->after) &&
 	       same_text(a->group_of, b->group_of) &&

@@ -2,6 +2,7 @@
 
 #include "supervisor/configuration_load.h"
 #include "apilib/handle.h"
+#include "apilib/trace.h"
 #include "supervisor/shm.h"
 
 #include <errno.h>
@@ -219,6 +220,25 @@ static const char *store_mode(struct load *load, const struct key *key, const ch
 		return "an octal number from 0 to 0777, such as 022";
 	*(mode_t *)field = (mode_t)strtoul(value, NULL, 8);
 	return NULL;
+}
+
+static const char *store_trace_size(struct load *load, const struct key *key, const char *value, void *field)
+{
+	uint64_t size;
+
+	(void)load;
+	(void)key;
+	if (config_parse_size(value, &size) < 0 || size < EP_TRACE_RING_MIN || size > EP_TRACE_RING_MAX)
+		return "a size from 64K to 64M, such as 4M";
+	*(uint64_t *)field = size;
+	return NULL;
+}
+
+static const char *store_messages(struct load *load, const struct key *key, const char *value, void *field)
+{
+	(void)load;
+	(void)key;
+	return parse_count(value, 1000000000, field) < 0 ? "a number from 0 to 1000000000" : NULL;
 }
 
 static const char *store_restart(struct load *load, const struct key *key, const char *value,
@@ -554,6 +574,13 @@ static const struct key keepalive_keys[] = {
 	{ "misses",    store_count_not_0, APP(keepalive.misses) },
 	{ "reap-lazy", store_reap_lazy,   APP(keepalive.reap_lazy) },
 };
+static const struct key trace_keys[] = {
+	{ "on",       store_bool,        APP(trace.on) },
+	{ "size",     store_trace_size,  APP(trace.size) },
+	{ "messages", store_messages,    APP(trace.messages) },
+	{ "first",    store_bool,        APP(trace.first) },
+	{ "saved",    store_count_not_0, APP(trace.saved) },
+};
 #define LIMIT(name, which) { name, store_limit, 0, false, RLIMIT_##which }
 static const struct key limits_keys[] = {
 	LIMIT("as", AS), LIMIT("core", CORE), LIMIT("cpu", CPU), LIMIT("data", DATA),
@@ -580,6 +607,7 @@ const struct section config_sections[SCOPES] = {
 	[IN_CLIENTS] =      { "clients",      false, IN_APPLICATION, KEYS(clients_keys) },
 	[IN_CHANNEL] =      { "channel",      false, IN_APPLICATION, KEYS(channel_keys) },
 	[IN_KEEPALIVE] =    { "keepalive",    false, IN_APPLICATION, KEYS(keepalive_keys) },
+	[IN_TRACE] =        { "trace",        false, IN_APPLICATION, KEYS(trace_keys) },
 	[IN_LIMITS] =       { "limits",       false, IN_APPLICATION, KEYS(limits_keys) },
 };
 

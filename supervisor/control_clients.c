@@ -207,7 +207,7 @@ static void on_incarnation(int r, const struct store_incarnation *rows, size_t c
 
 	if (app)
 		answer_handle(request, app, request->handle,
-			      found ? report_incarnation_json(&rows[0]) : json_null());
+			      found ? report_incarnation_json(&rows[0], NULL) : json_null());
 	else
 		answer_problem(request, MHD_HTTP_NOT_FOUND, "application %s is not configured any more",
 			       request->name);

@@ -57,7 +57,8 @@ enum waiting_for { FOR_NOTHING, FOR_APP, FOR_RELOAD, FOR_SHUTDOWN, FOR_STORE };
 /* What stands behind the question mark. */
 enum query_key {
 	QUERY_BEFORE = 1, QUERY_LIMIT = 2, QUERY_APP = 4, QUERY_FOLLOW = 8, QUERY_WAIT = 16,
-	QUERY_TIMEOUT = 32, QUERY_SIGNAL = 64, QUERY_KEEP = 128
+	QUERY_TIMEOUT = 32, QUERY_SIGNAL = 64, QUERY_KEEP = 128, QUERY_SIZE = 256, QUERY_MESSAGES = 512,
+	QUERY_FIRST = 1024
 };
 
 struct query {
@@ -67,6 +68,7 @@ struct query {
 	const char *app;
 	int64_t timeout;       /* ns */
 	int signal;
+	uint64_t size, messages;
 };
 
 struct request {
@@ -149,6 +151,13 @@ void get_clients(struct request *request);
 void get_rings(struct request *request);
 void get_handle(struct request *request);
 void post_kick(struct request *request);
+
+/* ---- control_trace.c ---- */
+
+void get_trace(struct request *request);
+void get_trace_file(struct request *request);
+void post_trace_on(struct request *request);
+void post_trace_off(struct request *request);
 
 /* ---- control_connections.c ---- */
 

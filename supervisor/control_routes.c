@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "apilib/trace.h"
 #include "store/store.h"
 #include "supervisor/app.h"
 #include "supervisor/configuration.h"
@@ -20,6 +21,7 @@
 #include "supervisor/messages.h"
 #include "supervisor/metrics.h"
 #include "supervisor/report.h"
+#include "supervisor/traces.h"
 
 enum { LIMIT_DEFAULT = 100, LIMIT_MAX = 1000 };
 
@@ -29,11 +31,17 @@ struct route {
 	unsigned queries;          /* that make sense here */
 	bool post;                 /* otherwise GET and HEAD */
 	bool on_tcp;
+	bool acts;                 /* for those who may act, though it is a GET */
 };
 
 static struct epochd *epochd_of(const struct request *request)
 {
 	return request->parked.listener->control->epochd;
+}
+
+static void freep(char **p)
+{
+	free(*p);
 }
 
 /* ---- documents ---- */
@@ -201,13 +209,16 @@ static json_t *next_json(const struct request *request, uint64_t last, size_t co
 	return count == limit_of(request) && last > 1 ? json_integer((json_int_t)last) : json_null();
 }
 
-static json_t *incarnations_json(const struct store_incarnation *rows, size_t count)
+static json_t *incarnations_json(const struct request *request, const struct store_incarnation *rows, size_t count)
 {
 	json_auto_t *array = json_array();
 
-	for (size_t i = 0; array && i < count; i++)
-		if (json_array_append_new(array, report_incarnation_json(&rows[i])) < 0)
+	for (size_t i = 0; array && i < count; i++) {
+		CLEANUP(freep) char *trace = traces_path(epochd_of(request)->traces, request->name, rows[i].epoch);
+
+		if (json_array_append_new(array, report_incarnation_json(&rows[i], trace)) < 0)
 			return NULL;
+	}
 	return json_incref(array);
 }
 
@@ -221,7 +232,7 @@ static void on_incarnations(int r, const struct store_incarnation *rows, size_t 
 		answer_json(request, MHD_HTTP_OK,
 			    json_pack("{s:s, s:o, s:o}",
 				      "app", request->name,
-				      "incarnations", incarnations_json(rows, count),
+				      "incarnations", incarnations_json(request, rows, count),
 				      "next", next_json(request, count ? rows[count - 1].epoch : 0,
 							count)));
 	unpark(&request->parked);
@@ -442,6 +453,10 @@ static const struct route routes[] = {
 	{ "/v1/apps/*/rings", get_rings, 0 },
 	{ "/v1/apps/*/messages", get_messages, 0 },
 	{ "/v1/apps/*/latency", get_latency, 0 },
+	{ "/v1/apps/*/trace", get_trace, 0 },
+	{ "/v1/apps/*/trace/file", get_trace_file, 0, .acts = true },
+	{ "/v1/apps/*/trace/on", post_trace_on, QUERY_SIZE | QUERY_MESSAGES | QUERY_FIRST, .post = true },
+	{ "/v1/apps/*/trace/off", post_trace_off, 0, .post = true },
 	{ "/v1/apps/*/handles/*", get_handle, 0 },
 	{ "/v1/apps/*/handles/*/kick", post_kick, 0, .post = true },
 	{ "/v1/events", get_events, QUERY_BEFORE | QUERY_LIMIT | QUERY_APP | QUERY_FOLLOW },
@@ -526,6 +541,17 @@ static bool parse_signal(struct query *query, const char *text)
 	return text && config_parse_signal(text, &query->signal) == 0;
 }
 
+static bool parse_bytes(struct query *query, const char *text)
+{
+	return text && config_parse_size(text, &query->size) == 0 && query->size >= EP_TRACE_RING_MIN &&
+	       query->size <= EP_TRACE_RING_MAX;
+}
+
+static bool parse_messages(struct query *query, const char *text)
+{
+	return parse_count(text, 1, 1000000000, &query->messages);
+}
+
 static const struct {
 	const char *name;
 	enum query_key key;
@@ -539,6 +565,9 @@ static const struct {
 	{ "wait", QUERY_WAIT, parse_flag, "no value" },
 	{ "timeout", QUERY_TIMEOUT, parse_timeout, "a time such as 250ms or 10s" },
 	{ "keep", QUERY_KEEP, parse_flag, "no value" },
+	{ "size", QUERY_SIZE, parse_bytes, "a size from 64K to 64M" },
+	{ "messages", QUERY_MESSAGES, parse_messages, "a number from 1 to 1000000000" },
+	{ "first", QUERY_FIRST, parse_flag, "no value" },
 	{ "signal", QUERY_SIGNAL, parse_signal, "a signal such as TERM" },
 };
 
@@ -650,7 +679,7 @@ void route_request(struct request *request)
 	for (size_t i = 0; i < ARRAY_SIZE(routes) && !route; i++)
 		if (matches(routes[i].path, request->path, words, sizeof request->name))
 			route = &routes[i];
-	if (!tcp && !is_permitted(request, !get))
+	if (!tcp && !is_permitted(request, !get || (route && route->acts)))
 		return;
 	if (tcp && !(route && route->on_tcp))
 		answer_problem(request, MHD_HTTP_FORBIDDEN,

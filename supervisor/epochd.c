@@ -35,6 +35,7 @@
 #include "supervisor/sessions.h"
 #include "supervisor/signals.h"
 #include "supervisor/spawn.h"
+#include "supervisor/traces.h"
 #include "supervisor/upward.h"
 
 struct app *epochd_app(const struct epochd *epochd, const char *name)
@@ -576,6 +577,8 @@ static int make_parts(struct epochd *epochd)
 	if (r == 0)
 		r = events_new(&epochd->events, epochd->store);
 	if (r == 0)
+		r = traces_new(&epochd->traces, epochd);
+	if (r == 0)
 		r = reload_new(&epochd->reload, epochd);
 	snprintf(path, sizeof path, "%s/output", epochd->runtime_dir);
 	if (r == 0)
@@ -713,6 +716,7 @@ static void free_all(struct epochd *epochd, bool clean)
 	sessions_free(epochd->sessions);
 	for (size_t i = 0; i < epochd->app_count; i++)
 		app_free(epochd->apps[i]);
+	traces_free(epochd->traces);   /* tells what it saved */
 	outputs_free(epochd->outputs, clean);
 	reload_free(epochd->reload);
 	events_free(epochd->events);

@@ -25,6 +25,7 @@ struct pids;
 struct reload;
 struct sessions;
 struct spawner;
+struct traces;
 struct upward;
 
 enum { WARNINGS_MAX = 16 };
@@ -55,6 +56,7 @@ struct epochd {
 	struct spawner *spawner;
 	struct pids *pids;              /* our children, and whose they are */
 	struct events *events;
+	struct traces *traces;          /* of epochs that have ended */
 	struct outputs *outputs;
 	struct control *control;        /* NULL before it is bound */
 	struct sessions *sessions;      /* api.sock; NULL before it is bound */

@@ -49,6 +49,7 @@ libsupervisor_la_SOURCES = \
 	%D%/control_listen.c \
 	%D%/control_request.h \
 	%D%/control_routes.c \
+	%D%/control_trace.c \
 	%D%/environment.c \
 	%D%/environment.h \
 	%D%/epochd.c \
@@ -124,6 +125,10 @@ libsupervisor_la_SOURCES = \
 	%D%/signals.h \
 	%D%/spawn.c \
 	%D%/spawn.h \
+	%D%/trace.c \
+	%D%/trace.h \
+	%D%/traces.c \
+	%D%/traces.h \
 	%D%/upward.c \
 	%D%/upward.h
 libsupervisor_la_LIBADD = libchild.la libstore.la libep.la $(JANSSON_LIBS) $(CONFUSE_LIBS) \
@@ -168,6 +173,12 @@ libctl_la_SOURCES = \
 	%D%/ctl/table.h \
 	%D%/ctl/text.c \
 	%D%/ctl/text.h \
+	%D%/ctl/trace.c \
+	%D%/ctl/trace.h \
+	%D%/ctl/trace_file.c \
+	%D%/ctl/trace_file.h \
+	%D%/ctl/trace_replay.c \
+	%D%/ctl/trace_show.c \
 	%D%/ctl/verbs.c
 libctl_la_LIBADD = $(CURL_LIBS) $(JANSSON_LIBS) -lm
 

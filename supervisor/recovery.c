@@ -283,6 +283,7 @@ int recovery_look(struct epochd *epochd, const struct found_at_start *at_start)
 void recovery_go_on(struct epochd *epochd)
 {
 	group_recover(epochd);
+	trace_recover(epochd);
 	/* Nobody listens there any more; for one that lives it is bound again. */
 	each_of_runtime(epochd, "notify", unlink_own);
 	/* What runs first, so that `after` sees it. */

@@ -295,9 +295,9 @@ static json_t *shm_json(const char *text)
 	return json ? json : json_null();
 }
 
-json_t *report_incarnation_json(const struct store_incarnation *row)
+json_t *report_incarnation_json(const struct store_incarnation *row, const char *trace)
 {
-	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "epoch", (json_int_t)row->epoch,
 			 "pid", count_or_null((uint64_t)row->pid, row->pid > 0),
 			 "started_at", report_time(row->started_at),
@@ -311,7 +311,8 @@ json_t *report_incarnation_json(const struct store_incarnation *row)
 			 "detail", report_text(row->detail),
 			 "reclaimed", reclaimed_json(&row->reclaimed),
 			 "garbage_collected", collected_json(&row->reclaimed),
-			 "shm_cleaned", shm_json(row->shm));
+			 "shm_cleaned", shm_json(row->shm),
+			 "trace", report_text(trace));
 }
 
 json_t *report_event_json(const struct store_event *event)

@@ -53,7 +53,8 @@ struct report_app {
 json_t *report_time(int64_t realtime_ns);            /* "2026-11-22T20:14:02.511Z"; null for 0 */
 json_t *report_app_json(const struct report_app *app);
 json_t *report_stats_json(const struct report_supervisor *supervisor, json_t *apps /* stolen */);
-json_t *report_incarnation_json(const struct store_incarnation *row);
+/* trace: path of its trace; NULL: there is none. */
+json_t *report_incarnation_json(const struct store_incarnation *row, const char *trace);
 json_t *report_event_json(const struct store_event *event);
 /* Every word of the configuration in force, for /v1/apps/NAME. Environment values are not shown (they
  * hold secrets), only the names. */

@@ -214,6 +214,14 @@ static json_t *keepalive_json(const struct app_config *config)
 				      time_json(config->keepalive.reap_lazy));
 }
 
+static json_t *trace_json(const struct app_config *config)
+{
+	return json_pack("{s:b, s:I, s:I, s:b, s:I}",
+			 "on", config->trace.on, "size", (json_int_t)config->trace.size,
+			 "messages", (json_int_t)config->trace.messages, "first", config->trace.first,
+			 "saved", (json_int_t)config->trace.saved);
+}
+
 static json_t *origin_json(const struct app_config *config)
 {
 	if (!config->origin)
@@ -226,7 +234,7 @@ static json_t *origin_json(const struct app_config *config)
 json_t *report_config_json(const struct app_config *config)
 {
 	return json_pack("{s:o, s:o, s:b, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:b, s:o, s:s, s:o, s:o, s:s, "
-			 "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o}",
+			 "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o}",
 			 "origin", origin_json(config),
 			 "command", list_json(config->command),
 			 "external", config->external,
@@ -256,5 +264,6 @@ json_t *report_config_json(const struct app_config *config)
 			 "gc-timeout", time_json(config->gc_timeout),
 			 "gc", config_gc_name(config->gc),
 			 "keepalive", keepalive_json(config),
+			 "trace", trace_json(config),
 			 "shm", list_json(config->shm));
 }

@@ -216,6 +216,7 @@ static bool on_ready(struct session *session)
 	service->attaching = NULL;
 	service->attached = session;
 	clients_begin(service->clients, app->epoch);
+	trace_attached(app, false);
 	log_debug(0, "app %s epoch %u: attached by pid %d", app_name(app), app->epoch, (int)session->pid);
 	app_serves(service);
 	return true;
@@ -290,6 +291,7 @@ bool app_on_packet(struct session *session, union ep_wire_packet *packet)
 
 void app_writable(struct session *session)
 {
+	trace_tell(session->service->app);
 	service_tell_gone(session->service);
 	service_join_waiting(session->service);
 }

@@ -251,6 +251,7 @@ static void finish(struct session *session)
 	FAULT(app_resumed);
 	log_notice(0, "app %s epoch %u: pid %d is back, with %u clients", app_name(app), app->epoch,
 		   (int)session->pid, clients_connected(service->clients));
+	trace_attached(app, true);
 	service_tell_gone(service);
 	app_serves(service);
 }

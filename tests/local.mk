@@ -50,6 +50,7 @@ unit_tests = \
 	tests/unit/check_report \
 	tests/unit/check_spawn \
 	tests/unit/check_store \
+	tests/unit/check_trace \
 	tests/unit/check_upward \
 	tests/unit/check_wire
 
@@ -67,6 +68,7 @@ tests_unit_check_barrier_LDADD = tests/libep_faulty.la $(CHECK_LIBS) -lpthread
 tests_unit_check_ctl_explain_LDADD = libctl.la $(LDADD)
 tests_unit_check_ctl_offline_LDADD = libctl.la $(LDADD)
 tests_unit_check_ctl_text_LDADD = libctl.la $(LDADD)
+tests_unit_check_trace_LDADD = libctl.la $(LDADD)
 tests_unit_check_hostile_SOURCES = tests/unit/check_hostile.c tests/fuzz/guarded.h
 tests_unit_check_report_SOURCES = tests/unit/check_report.c tests/unit/fake_configuration.c
 # Linked with the faults of a disk, so that it needs no preloading.
@@ -123,11 +125,13 @@ tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
 # The one that hostile.sh lets loose knows the library's inside; the other one does not.
 check_PROGRAMS += tests/lib/detacher tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile \
-	tests/lib/mapper tests/lib/modular tests/lib/mutator tests/lib/orphan tests/lib/pooled_client tests/lib/pooled_server tests/lib/reuser
+	tests/lib/caller tests/lib/mapper tests/lib/modular tests/lib/mutator tests/lib/orphan tests/lib/pooled_client tests/lib/pooled_server tests/lib/reuser
 tests_lib_pooled_client_SOURCES = tests/lib/pooled_client.c tests/lib/pooled.h
 tests_lib_pooled_client_LDADD = libepochd.la
 tests_lib_pooled_server_SOURCES = tests/lib/pooled_server.c tests/lib/pooled.h
 tests_lib_pooled_server_LDADD = libepochd.la -lpthread
+tests_lib_caller_SOURCES = tests/lib/caller.c
+tests_lib_caller_LDADD = libepochd.la
 tests_lib_modular_SOURCES = tests/lib/modular.c
 tests_lib_modular_LDADD = libepochd.la
 tests_lib_orphan_SOURCES = tests/lib/orphan.c
@@ -256,6 +260,7 @@ integration_tests = \
 	tests/integration/torture_recovery_6_1.sh \
 	tests/integration/torture_supervisor.sh \
 	tests/integration/torture_supervisor_6_1.sh \
+	tests/integration/trace.sh \
 	tests/integration/unheard.sh \
 	tests/integration/unit_verify.sh \
 	tests/integration/users.sh \
@@ -270,6 +275,7 @@ EXTRA_DIST += \
 	%D%/integration/kv.sh \
 	%D%/integration/lib.sh \
 	%D%/integration/serve.sh \
+	%D%/integration/traces_are_whole.sh \
 	%D%/integration/written.sh \
 	%D%/lib/fakeserver.py \
 	%D%/lib/terminal.py

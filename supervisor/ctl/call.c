@@ -12,7 +12,6 @@
 #include "supervisor/ctl/from_json.h"
 #include "supervisor/ctl/text.h"
 
-
 static void freep(char **p)
 {
 	free(*p);
@@ -75,28 +74,10 @@ static int make_payload(unsigned char **payload, size_t *size, const struct epoc
 
 /* ---- what is answered ---- */
 
-static char *json_of(const struct epochd_type *type, const struct epochd_message *message)
-{
-	size_t room = 4096 + 8 * (size_t)message->size;
-	char *text = malloc(room);
-	int r;
-
-	while (text && (r = epochd_json(type, message->payload, message->size, text, room)) == -ENOSPC) {
-		free(text);
-		room *= 4;
-		text = malloc(room);
-	}
-	if (text && r < 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
-}
-
 static int say_reply(struct ctl *ctl, const struct epochd_client *client, const struct epochd_message *reply)
 {
 	const struct epochd_type *type = epochd_client_type(client, reply->type);
-	CLEANUP(freep) char *fields = type ? json_of(type, reply) : NULL;
+	CLEANUP(freep) char *fields = type ? message_to_json(type, reply->payload, reply->size) : NULL;
 	CLEANUP(answer_clear) struct answer answer = { 0 };
 	int r;
 

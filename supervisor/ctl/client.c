@@ -211,6 +211,7 @@ int client_ask(struct client *client, const char *method, const char *path, doub
 	}
 	curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &out->status);
 	out->body = body.data;
+	out->size = body.size;
 	out->json = json_loadb(body.data, body.size, 0, NULL);
 	return 0;
 }

@@ -17,6 +17,7 @@ void client_close(struct client *client);   /* NULL is fine */
 struct answer {
 	long status;    /* of HTTP */
 	char *body;     /* as it came, NUL-terminated */
+	size_t size;    /* of it, bytes */
 	json_t *json;   /* of it; NULL: it is no JSON */
 };
 void answer_clear(struct answer *answer);

@@ -288,8 +288,8 @@ int ctl_refused(struct ctl *ctl, const char *subject, const struct answer *answe
 	return answer->status >= 400 ? EXIT_REFUSED : EXIT_TROUBLE;
 }
 
-int ctl_ask(struct ctl *ctl, const char *method, const char *path, double timeout,
-	    struct answer *out)
+/* Whatever it is, if it is no refusal. */
+static int ask_any(struct ctl *ctl, const char *method, const char *path, double timeout, struct answer *out)
 {
 	struct answer answer = { 0 };
 	int r = client_ask(ctl->client, method, path, timeout, &answer);
@@ -301,6 +301,18 @@ int ctl_ask(struct ctl *ctl, const char *method, const char *path, double timeou
 		answer_clear(&answer);
 		return r;
 	}
+	*out = answer;
+	return EXIT_GOOD;
+}
+
+int ctl_ask(struct ctl *ctl, const char *method, const char *path, double timeout,
+	    struct answer *out)
+{
+	struct answer answer = { 0 };
+	int r = ask_any(ctl, method, path, timeout, &answer);
+
+	if (r)
+		return r;
 	if (!json_is_object(answer.json)) {
 		answer_clear(&answer);
 		ctl_complain("the answer cannot be understood: it is no JSON object");
@@ -343,6 +355,15 @@ int ctl_ask_app(struct ctl *ctl, const char *method, const char *app, const char
 	if (!escaped || asprintf(&path, "/v1/apps/%s/%s", escaped, what) < 0)
 		return ctl_no_memory();
 	return ctl_ask(ctl, method, path, patience, out);
+}
+
+int ctl_fetch_app(struct ctl *ctl, const char *app, const char *what, struct answer *out)
+{
+	CLEANUP(freep) char *escaped = client_escape(app), *path = NULL;
+
+	if (!escaped || asprintf(&path, "/v1/apps/%s/%s", escaped, what) < 0)
+		return ctl_no_memory();
+	return ask_any(ctl, "GET", path, patience, out);
 }
 
 /* ---- pages ---- */

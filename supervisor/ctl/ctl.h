@@ -26,10 +26,10 @@ struct offline;
 
 struct ctl {
 	/* as asked for */
-	const char *instance, *runtime_dir, *database, *app, *timeout, *compare;
+	const char *instance, *runtime_dir, *database, *app, *timeout, *compare, *range, *size, *messages;
 	double timeout_seconds;          /* 0: none was given */
 	unsigned limit;                  /* 0: none was given */
-	bool json, all, follow, watch, wait, keep, fix;
+	bool json, all, follow, watch, wait, keep, fix, first;
 
 	bool terminal;                   /* stdout is one */
 	struct table_style style;
@@ -54,6 +54,8 @@ int ctl_ask(struct ctl *ctl, const char *method, const char *path, double timeou
 	    struct answer *out);
 /* The same of /v1/apps/APP/WHAT. */
 int ctl_ask_app(struct ctl *ctl, const char *method, const char *app, const char *what, struct answer *out);
+/* Bytes that are no JSON. */
+int ctl_fetch_app(struct ctl *ctl, const char *app, const char *what, struct answer *out);
 /* How a refusal, or a failure to ask at all, is told. subject: NULL, or before the reason. */
 int ctl_refused(struct ctl *ctl, const char *subject, const struct answer *answer);
 int ctl_failed(struct ctl *ctl, int r);
@@ -86,6 +88,7 @@ int ctl_show_handle(struct ctl *ctl, int argc, char **argv);
 int ctl_kick(struct ctl *ctl, int argc, char **argv);
 int ctl_call(struct ctl *ctl, int argc, char **argv);
 int ctl_show_latency(struct ctl *ctl, int argc, char **argv);
+int ctl_trace(struct ctl *ctl, int argc, char **argv);
 int ctl_show_messages(struct ctl *ctl, int argc, char **argv);
 int ctl_doctor(struct ctl *ctl, int argc, char **argv);
 int ctl_supervisor_verb(struct ctl *ctl, const char *verb);

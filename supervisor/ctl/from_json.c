@@ -246,3 +246,21 @@ int message_from_json(unsigned char **payload, size_t *size, const struct epochd
 	*size = type->size + more;
 	return 0;
 }
+
+char *message_to_json(const struct epochd_type *type, const void *payload, size_t size)
+{
+	size_t room = 4096 + 8 * size;
+	char *text = malloc(room);
+	int r;
+
+	while (text && (r = epochd_json(type, payload, size, text, room)) == -ENOSPC) {
+		free(text);
+		room *= 4;
+		text = malloc(room);
+	}
+	if (text && r < 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}

@@ -1,4 +1,4 @@
-/* A message from JSON, by its declaration alone: the way back from epochd_json(). */
+/* A message from JSON, by its declaration alone: the way back from epochd_json(); and to it, of any length. */
 #ifndef EPOCHD_CTL_FROM_JSON_H
 #define EPOCHD_CTL_FROM_JSON_H
 
@@ -13,4 +13,6 @@ struct epochd_type;
  *   -EINVAL   why names the field and what is wrong with it     -ENOMEM */
 int message_from_json(unsigned char **payload, size_t *size, const struct epochd_type *type, const json_t *object,
 		      char *why, size_t why_size);
+/* free() it. NULL: it does not fit the type, or memory is out. */
+char *message_to_json(const struct epochd_type *type, const void *payload, size_t size);
 #endif

@@ -15,7 +15,7 @@
 enum option_id {
 	OPTION_INSTANCE, OPTION_RUNTIME_DIR, OPTION_JSON, OPTION_DB, OPTION_HELP, OPTION_VERSION,
 	OPTION_WATCH, OPTION_LIMIT, OPTION_ALL, OPTION_FOLLOW, OPTION_APP, OPTION_FIX, OPTION_KEEP, OPTION_WAIT,
-	OPTION_TIMEOUT, OPTION_COMPARE, OPTIONS
+	OPTION_TIMEOUT, OPTION_COMPARE, OPTION_RANGE, OPTION_SIZE, OPTION_MESSAGES, OPTION_FIRST, OPTIONS
 };
 #define TAKES(id) (1u << (id))
 
@@ -45,6 +45,10 @@ static const struct {
 	[OPTION_WAIT] = { "wait", 0, NULL, "until it has happened" },
 	[OPTION_TIMEOUT] = { "timeout", 't', "TIME", "wait no longer than that (250ms, 10s, 5m); "
 			     "implies --wait" },
+	[OPTION_RANGE] = { "range", 0, "A-B", "only these messages of the trace, by number" },
+	[OPTION_SIZE] = { "size", 0, "SIZE", "of the trace's ring (64K to 64M)" },
+	[OPTION_MESSAGES] = { "messages", 0, "N", "keep so many at most" },
+	[OPTION_FIRST] = { "first", 0, NULL, "keep the first when it is full, and not the last" },
 	[OPTION_COMPARE] = { "compare", 0, "FILE", "tell what is not as it was when that was written, by --json" },
 };
 
@@ -80,6 +84,10 @@ static const struct command commands[] = {
 	{ "latency", "APP [MESSAGE]", "how long its messages wait, and are handled", 0, 1, 2, false, ctl_show_latency, NULL },
 	{ "call", "APP MESSAGE [JSON]", "send it a message, and print the reply", TAKES(OPTION_TIMEOUT), 2, 3, false,
 	  ctl_call, NULL },
+	{ "trace", "APP on | off | status | save FILE; show FILE; replay FILE APP",
+	  "write down what it receives and sends; show it; send it again",
+	  TAKES(OPTION_RANGE) | TAKES(OPTION_SIZE) | TAKES(OPTION_MESSAGES) | TAKES(OPTION_FIRST) | TAKES(OPTION_TIMEOUT),
+	  1, 3, false, ctl_trace, NULL },
 	{ "doctor", "", "what is wrong, also where no supervisor runs, and what would mend it", TAKES(OPTION_FIX), 0, 0,
 	  true, ctl_doctor, NULL },
 	{ "start", "APP ...", "start what is stopped", WAITS, 1, -1, false, NULL, "start" },
@@ -242,6 +250,18 @@ static int take(struct ctl *ctl, unsigned id, const char *value)
 		break;
 	case OPTION_TIMEOUT:
 		return take_timeout(ctl, value);
+	case OPTION_RANGE:
+		ctl->range = value;
+		break;
+	case OPTION_SIZE:
+		ctl->size = value;
+		break;
+	case OPTION_MESSAGES:
+		ctl->messages = value;
+		break;
+	case OPTION_FIRST:
+		ctl->first = true;
+		break;
 	case OPTION_COMPARE:
 		ctl->compare = value;
 		break;
@@ -321,7 +341,9 @@ static int check_use(const struct ctl *ctl, const struct command *command, unsig
 
 static int run(struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-	int r = command->run == ctl_doctor ? EXIT_GOOD : ctl_connect(ctl);   /* it asks nobody before it has looked */
+	/* These ask nobody before they have looked. */
+	bool alone = command->run == ctl_doctor || command->run == ctl_trace;
+	int r = alone ? EXIT_GOOD : ctl_connect(ctl);
 
 	if (r)
 		return r;

@@ -3,9 +3,11 @@
 #include "supervisor/ctl/offline.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "store/store.h"
 #include "supervisor/report.h"
@@ -16,6 +18,7 @@ static const int64_t ns_per_s = 1000000000;
 struct offline {
 	struct store_view *view;
 	struct store_view_info info;
+	char *path;
 };
 
 int offline_open(struct offline **out, const char *path)
@@ -25,8 +28,10 @@ int offline_open(struct offline **out, const char *path)
 
 	if (!offline)
 		return -ENOMEM;
-	r = store_view_open(&offline->view, path, &offline->info);
+	offline->path = strdup(path);
+	r = offline->path ? store_view_open(&offline->view, path, &offline->info) : -ENOMEM;
 	if (r < 0) {
+		free(offline->path);
 		free(offline);
 		return r;
 	}
@@ -39,6 +44,7 @@ void offline_close(struct offline *offline)
 	if (!offline)
 		return;
 	store_view_close(offline->view);
+	free(offline->path);
 	free(offline);
 }
 
@@ -257,11 +263,26 @@ struct page {
 	uint64_t oldest;
 	unsigned limit;
 	int r;
+	const char *database, *app;   /* of incarnations */
+	int folder_size;              /* of the database's path, with the slash */
 };
 
 static int add_row(struct page *page, json_t *row)
 {
 	return json_array_append_new(page->rows, row) < 0 ? -ENOMEM : 0;
+}
+
+/* Beside the database, as the supervisor saves it. */
+static json_t *incarnation_json(const struct page *page, const struct store_incarnation *row)
+{
+	char *path = NULL;
+	json_t *json;
+
+	if (asprintf(&path, "%.*straces/%s-%u.trace", page->folder_size, page->database, page->app, row->epoch) < 0)
+		return NULL;
+	json = report_incarnation_json(row, access(path, F_OK) == 0 ? path : NULL);
+	free(path);
+	return json;
 }
 
 static void on_incarnation_page(int r, const struct store_incarnation *rows, size_t count,
@@ -272,7 +293,7 @@ static void on_incarnation_page(int r, const struct store_incarnation *rows, siz
 
 	page->r = r;
 	for (i = 0; page->r == 0 && i < count; i++) {
-		page->r = add_row(page, report_incarnation_json(&rows[i]));
+		page->r = add_row(page, incarnation_json(page, &rows[i]));
 		page->oldest = rows[i].epoch;
 	}
 }
@@ -322,7 +343,9 @@ static int must_know(struct offline *offline, const char *app)
 int offline_incarnations(struct offline *offline, const char *app, uint32_t before, unsigned limit,
 			 json_t **out)
 {
-	struct page page = { .rows = json_array(), .limit = limit };
+	const char *slash = strrchr(offline->path, '/');
+	struct page page = { .rows = json_array(), .limit = limit, .database = offline->path, .app = app,
+			     .folder_size = slash ? (int)(slash + 1 - offline->path) : 0 };
 	int r = page.rows ? must_know(offline, app) : -ENOMEM;
 
 	if (r == 0)

@@ -175,7 +175,7 @@ static double ran_for(const json_t *incarnation)
 	return until >= 0 ? until - from : *ctl_string(incarnation, "cause") ? -1 : text_now() - from;
 }
 
-static int incarnation_row(struct table *table, const json_t *incarnation)
+static int incarnation_row(struct table *table, const json_t *incarnation, bool traced)
 {
 	const json_t *pid = json_object_get(incarnation, "pid");
 	double ran = ran_for(incarnation);
@@ -202,26 +202,40 @@ static int incarnation_row(struct table *table, const json_t *incarnation)
 	if (r == 0)
 		r = *how ? table_cell(table, PAINT_NONE, "%s", how)
 			 : table_cell(table, PAINT_GOOD, "it runs");
-	return r ? r : table_cell(table, PAINT_NONE, "%s", ctl_string(incarnation, "detail"));
+	if (r == 0)
+		r = table_cell(table, PAINT_NONE, "%s", ctl_string(incarnation, "detail"));
+	return r || !traced ? r : table_cell(table, PAINT_NONE, "%s", ctl_string(incarnation, "trace"));
+}
+
+static bool any_has(const json_t *array, const char *key)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(array, i, item)
+		if (*ctl_string(item, key))
+			return true;
+	return false;
 }
 
 static int print_incarnations(struct ctl *ctl, const json_t *answer)
 {
 	static const struct table_column columns[] = {
 		{ "EPOCH", true }, { "PID", true }, { "STARTED", false }, { "AFTER", false },
-		{ "RAN FOR", true }, { "ENDED BY", false }, { "DETAIL", false },
+		{ "RAN FOR", true }, { "ENDED BY", false }, { "DETAIL", false }, { "TRACE", false },
 	};
 	struct table_style style = ctl->style;
-	const json_t *incarnation;
+	const json_t *all = json_object_get(answer, "incarnations"), *incarnation;
+	bool traced = any_has(all, "trace");
 	struct table *table;
 	size_t i;
-	int r = table_new(&table, columns, ARRAY_SIZE(columns));
+	int r = table_new(&table, columns, ARRAY_SIZE(columns) - !traced);
 
 	if (r < 0)
 		return ctl_no_memory();
-	json_array_foreach(json_object_get(answer, "incarnations"), i, incarnation)
+	json_array_foreach(all, i, incarnation)
 		if (r == 0)
-			r = incarnation_row(table, incarnation);
+			r = incarnation_row(table, incarnation, traced);
 	style.height = 0;
 	if (r == 0)
 		table_print(table, stdout, &style);

@@ -74,6 +74,8 @@ uint64_t app_post(struct app *app, const char *event, const char *reason)
 	return 0;
 }
 void app_watchdog_start(struct app *app) { (void)app; }
+void trace_attached(struct app *app, bool is_back) { (void)app; (void)is_back; }
+void trace_tell(struct app *app) { (void)app; }
 void app_detached_watchdog(struct app *app) { (void)app; }
 bool app_runs(const struct app *app) { return app->state == APP_UP; }
 int pids_know(const struct pids *pids, pid_t pid) { (void)pids; (void)pid; return 0; }

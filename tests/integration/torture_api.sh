@@ -13,6 +13,7 @@ application "torture" {
 	backoff { initial = 0s }  intensity { within = 0s }
 	clients { max = 64  max-per-user = 100 }
 	channel { ring = 16  buffers = { "8x64", "4x256", "2x1024" } }
+	trace { on = true  size = "64K"  saved = 50 }
 }
 END
 start_epochd
@@ -21,3 +22,4 @@ registry=$segments/epochd-$(id -u)-$instance/torture
 	fail "status $?: $(cat "$dir/why")"
 expect_stat torture .clients.connected 0
 expect_stat torture .reclaimed.channels_lost 0
+. "${0%/*}/traces_are_whole.sh"

@@ -15,6 +15,7 @@ application "torture" {
 	backoff { initial = 0s }  intensity { within = 0s }
 	clients { max = 64  max-per-user = 100 }
 	channel { ring = 16  buffers = { "8x64", "4x256", "2x1024" } }
+	trace { on = true  size = "64K"  saved = 50 }
 }
 END
 registry=$segments/epochd-$(id -u)-$instance/torture
@@ -28,3 +29,4 @@ status=0
 kill -s TERM "$observer" || :
 wait "$observer" || fail "$(cat "$dir/seen")"
 cat "$dir/seen"
+. "${0%/*}/traces_are_whole.sh"

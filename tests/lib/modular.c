@@ -1,5 +1,8 @@
-/* An application of two modules, whose messages can be called by hand: for call.sh and messages.sh. */
+/* An application of two modules, whose messages can be called by hand: for call.sh, messages.sh and trace.sh.
+ *
+ *   modular [wrong | wide]     wrong: sums are one too many; wide: alpha.add is another message */
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +17,12 @@
 	MESSAGE(sum, "alpha.sum", SUM, 0)
 EPOCHD_MESSAGES(alpha, ADD_LIST)
 
+#define WIDE(FIELD, ARRAY) ARRAY(u64, terms, 4)
+#define WIDE_LIST(MESSAGE) \
+	MESSAGE(wide, "alpha.add", WIDE, EPOCHD_CALLABLE) \
+	MESSAGE(wide_sum, "alpha.sum", SUM, 0)
+EPOCHD_MESSAGES(wide_alpha, WIDE_LIST)
+
 #define ECHO(FIELD, ARRAY) \
 	FIELD(u8, a) FIELD(u64, b) FIELD(i8, c) FIELD(u16, d) FIELD(i32, e) ARRAY(text, f, 5) FIELD(f64, g) \
 	ARRAY(i16, h, 3) FIELD(f32, i) ARRAY(bytes, j, 4) FIELD(i64, k)
@@ -27,6 +36,7 @@ EPOCHD_MESSAGES(alpha, ADD_LIST)
 EPOCHD_MESSAGES(beta, ECHO_LIST)
 
 static struct epochd_app *app;
+static bool is_wrong;
 static struct epochd_module modules[] = {
 	{ "alpha", "1.2", alpha_messages, alpha_count, 0 },
 	{ "beta", NULL, beta_messages, beta_count, 0 },
@@ -40,6 +50,7 @@ static void on_add(struct epochd_app *of, const struct epochd_message *message, 
 	(void)user;
 	for (int i = 0; i < 4; i++)
 		sum.sum += add->terms[i];
+	sum.sum += is_wrong;
 	epochd_reply(of, message, modules[0].base + sum_id, &sum, sizeof sum);
 }
 
@@ -65,12 +76,16 @@ static void on_signal(int signal)
 	epochd_stop(app);   /* NOLINT(bugprone-signal-handler): it may */
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 	char why[300] = "";
 	const struct epochd_options options = { .why = why, .why_size = sizeof why };
-	int r = epochd_attach_modules(&app, modules, sizeof modules / sizeof modules[0], &options);
+	int r;
 
+	is_wrong = argc > 1 && strcmp(argv[1], "wrong") == 0;
+	if (argc > 1 && strcmp(argv[1], "wide") == 0)
+		modules[0].types = wide_alpha_messages;
+	r = epochd_attach_modules(&app, modules, sizeof modules / sizeof modules[0], &options);
 	if (r < 0) {
 		fprintf(stderr, "modular: %s\n", why);
 		return 1;

@@ -464,7 +464,7 @@ static const struct {
 	{ APP("frobnicate = { a, b }\ncolour = blue"),
 	  "t:3: application \"kv\": frobnicate: unknown\n"
 	  "t:4: application \"kv\": colour: unknown\n" },
-	{ APP("backoff { first = 1s }"), "t:3: application \"kv\": backoff first: unknown\n" },
+	{ APP("backoff { firstly = 1s }"), "t:3: application \"kv\": backoff firstly: unknown\n" },
 	{ APP("limits { files = 3 }"), "t:3: application \"kv\": limits files: unknown\n" },
 	{ APP("initial = 1s"), "t:3: application \"kv\": initial: unknown here; it belongs into the "
 			       "section \"backoff\"\n" },

@@ -162,20 +162,20 @@ START_TEST(an_incarnation_tells_its_whole_life)
 					   .reclaimed = { true, 1, 2, 3, 4, 5 },
 					   .shm = "{\"files\":1,\"bytes\":2,\"names\":[\"/kv-1\"]}" };
 
-	assert_json(report_incarnation_json(&row),
+	assert_json(report_incarnation_json(&row, "/var/kv-5.trace"),
 		    "{\"epoch\":5,\"pid\":99,\"started_at\":\"2025-11-22T20:14:02.511Z\","
 		    "\"up_at\":\"2025-11-22T20:14:02.511Z\","
 		    "\"ended_at\":\"2025-11-22T20:14:02.511Z\",\"restart\":\"crashed\","
 		    "\"cause\":\"exited\",\"code\":0,\"signal\":null,\"oom\":false,"
 		    "\"detail\":\"it said goodbye\",\"reclaimed\":null,"
-		    "\"garbage_collected\":null,\"shm_cleaned\":null}");
-	assert_json(report_incarnation_json(&young),
+		    "\"garbage_collected\":null,\"shm_cleaned\":null,\"trace\":\"/var/kv-5.trace\"}");
+	assert_json(report_incarnation_json(&young, NULL),
 		    "{\"epoch\":1,\"pid\":null,\"started_at\":null,\"up_at\":null,"
 		    "\"ended_at\":null,\"restart\":null,\"cause\":null,\"code\":null,"
 		    "\"signal\":\"61\",\"oom\":null,\"detail\":null,"
 		    "\"reclaimed\":{\"messages\":1,\"bytes\":2,\"channels_lost\":3},"
 		    "\"garbage_collected\":{\"buffers\":4,\"bytes\":5},"
-		    "\"shm_cleaned\":{\"files\":1,\"bytes\":2,\"names\":[\"/kv-1\"]}}");
+		    "\"shm_cleaned\":{\"files\":1,\"bytes\":2,\"names\":[\"/kv-1\"]},\"trace\":null}");
 }
 END_TEST
 
@@ -246,7 +246,9 @@ START_TEST(the_configuration_is_shown_in_its_own_words)
 		    "\"clients\":{\"max\":9,\"max-per-user\":8,\"allow\":[\"uid:7\",\"*\"]},"
 		    "\"channel\":{\"ring\":4,\"buffers\":[\"2x64\",\"1x4096\"]},"
 		    "\"gc-timeout\":\"0s\",\"gc\":\"report\","
-		    "\"keepalive\":{\"interval\":\"10s\",\"misses\":3,\"reap-lazy\":\"never\"},\"shm\":[\"/kv-*\"]}");
+		    "\"keepalive\":{\"interval\":\"10s\",\"misses\":3,\"reap-lazy\":\"never\"},"
+		    "\"trace\":{\"on\":false,\"size\":0,\"messages\":0,\"first\":false,\"saved\":0},"
+		    "\"shm\":[\"/kv-*\"]}");
 }
 END_TEST
 
@@ -267,7 +269,9 @@ START_TEST(what_is_not_configured_is_null_or_empty)
 		    "\"output\":null,\"clients\":{\"max\":0,\"max-per-user\":0,\"allow\":[]},"
 		    "\"channel\":{\"ring\":0,\"buffers\":[]},"
 		    "\"gc-timeout\":\"0s\",\"gc\":\"report\","
-		    "\"keepalive\":{\"interval\":\"0s\",\"misses\":0,\"reap-lazy\":\"0s\"},\"shm\":[]}");
+		    "\"keepalive\":{\"interval\":\"0s\",\"misses\":0,\"reap-lazy\":\"0s\"},"
+		    "\"trace\":{\"on\":false,\"size\":0,\"messages\":0,\"first\":false,\"saved\":0},"
+		    "\"shm\":[]}");
 }
 END_TEST
 

@@ -32,6 +32,14 @@ int config_parse_time(const char *text, int64_t *ns)
 	return 0;
 }
 
+int config_parse_size(const char *text, uint64_t *bytes)
+{
+	char *end;
+
+	*bytes = strtoull(text, &end, 10);
+	return *end ? -EINVAL : 0;
+}
+
 bool config_name_is_good(const char *name)
 {
 	return *name && strlen(name) < 64 && strspn(name, "abcdefghijklmnopqrstuvwxyz") == strlen(name);

@@ -9,6 +9,7 @@
 
 #include "supervisor/control_request.h"
 #include "supervisor/events.h"
+#include "supervisor/traces.h"
 
 /* ---- clients: tests/integration/clients.sh asks the real ones ---- */
 
@@ -16,6 +17,21 @@ void get_clients(struct request *request) { answer_problem(request, 501, "a fake
 void get_rings(struct request *request) { answer_problem(request, 501, "a fake"); }
 void get_handle(struct request *request) { answer_problem(request, 501, "a fake"); }
 void post_kick(struct request *request) { answer_problem(request, 501, "a fake"); }
+
+/* ---- traces: tests/integration/trace.sh ---- */
+
+void get_trace(struct request *request) { answer_problem(request, 501, "a fake"); }
+void get_trace_file(struct request *request) { answer_problem(request, 501, "a fake"); }
+void post_trace_on(struct request *request) { answer_problem(request, 501, "a fake"); }
+void post_trace_off(struct request *request) { answer_problem(request, 501, "a fake"); }
+
+char *traces_path(const struct traces *traces, const char *app, uint32_t epoch)
+{
+	(void)traces;
+	(void)app;
+	(void)epoch;
+	return NULL;
+}
 
 /* ---- store ---- */
 
