@@ -557,6 +557,11 @@ static int allocate_for(struct epochd_app *app, struct member *member, size_t si
 
 	lock_producer(app, member);
 	r = ep_allocate(&member->producer, size, &buffer, memory);
+	if (r == -EMSGSIZE) {
+		r = ep_large_allocate(&member->producer, size, &buffer, memory);
+		if (r == -ENOENT || r == -EAGAIN)
+			r = app_wish(app, member, r, size);
+	}
 	unlock_producer(app, member);
 	return blocked(app, r);
 }
@@ -608,6 +613,8 @@ static int send_to(struct epochd_app *app, struct member *member, uint32_t type,
 	lock_producer(app, member);
 	r = app_is_traced(app) ? app_send_traced(app, member, type, context, payload, size) :
 		ep_types_send(&member->producer, (uint16_t)(type + 1), context, payload, size);
+	if (r == -ENOENT)
+		r = app_wish(app, member, r, size);
 	unlock_producer(app, member);
 	if (r == -EPROTO && app->pool)
 		pool_condemn(app, member);

@@ -60,14 +60,19 @@ static void leave_unhandled(struct epochd_app *app, struct member *member, const
 	drop(member, &handling->received);
 }
 
-/* Its copy lies in what all share here, which is as large as any. */
+/* Its copy lies in what all share here, which is as large as any class; for a large one it grows. */
 static void handle_buffer(struct epochd_app *app, struct handling *handling, uint32_t type, bool timed)
 {
 	handling->copy = app->scratch;
 	handling->copy_size = app->scratch_size;
-	app_fill(app, handling, type);
-	app_handle(app, handling, timed);
+	if (app_fill(app, handling, type) == 0) {
+		app_handle(app, handling, timed);
+	} else {
+		app_count(app, &app->counts.unhandled);
+		app_count(app, &app->meter[type].unhandled);
+	}
 	app->scratch = handling->copy;   /* another one, if it was kept */
+	app->scratch_size = handling->copy_size;
 }
 
 static void handle(struct epochd_app *app, struct member *member, struct handling *handling, uint32_t type)
@@ -111,6 +116,15 @@ static void handle_any(struct epochd_app *app, struct member *member, struct han
 	drop(member, &handling->received);
 }
 
+/* The supervisor told us of it before it told the client: it is in the session, or the client lies. 0: it is read soon. */
+static int await_slot(struct epochd_app *app, struct member *member)
+{
+	if (member->awaits_slot)
+		return ep_refuse_next(&member->consumer);
+	member->awaits_slot = app->session_wanted = true;
+	return 0;
+}
+
 /* Messages handled, up to `most`. The member is there afterwards. */
 static int serve(struct epochd_app *app, struct member *member, int most)
 {
@@ -124,9 +138,12 @@ static int serve(struct epochd_app *app, struct member *member, int most)
 			break;
 		}
 		r = ep_receive(&member->consumer, &handling.received);
+		if (r == -ENXIO)
+			r = await_slot(app, member);
 		if (r <= 0)
 			break;
 		n++;
+		member->awaits_slot = false;
 		handle_any(app, member, &handling);
 	}
 	if (r == -EPROTO)
@@ -241,8 +258,16 @@ static int run_posts(struct epochd_app *app)
 
 static int turn(struct epochd_app *app)
 {
-	int n = serve_all(app);
+	int n = serve_all(app), r;
 
+	if (app->session_wanted) {
+		app->session_wanted = false;
+		r = app_read_session(app);
+		app_flush(app);
+		if (r < 0)
+			return r;
+		n += 1 + r;   /* there is something to do */
+	}
 	n += pool_turn(app);
 	return n + run_posts(app);
 }

@@ -252,6 +252,7 @@ struct errand {
 	struct job *job;    /* to be handled here; NULL */
 	bool unblocked;     /* it can be received from again */
 	bool condemned;
+	uint64_t wished;
 };
 
 static bool take_wanted(struct pool *pool, struct errand *out)
@@ -265,6 +266,8 @@ static bool take_wanted(struct pool *pool, struct errand *out)
 		pool->wanted = member->next_wanted;
 		member->wanted = false;
 		out->condemned = member->condemned;
+		out->wished = member->wished;
+		member->wished = 0;
 		out->unblocked = member->blocked && member->free_jobs;
 		if (out->unblocked)
 			member->blocked = false;
@@ -299,6 +302,11 @@ int pool_turn(struct epochd_app *app)
 
 		if (errand.job)
 			handle_here(app, errand.job);
+		if (errand.wished) {
+			pthread_mutex_lock(&member->lock);
+			app_say_wish(app, member, errand.wished);
+			pthread_mutex_unlock(&member->lock);
+		}
 		if (errand.condemned && !member->leaving_why)
 			app_break(app, member, EPOCHD_GONE_BROKEN, "its counters make no sense");
 		if (member->leaving_why)
@@ -377,6 +385,15 @@ void pool_condemn(struct epochd_app *app, struct member *member)
 {
 	pthread_mutex_lock(&app->pool->lock);
 	member->condemned = true;
+	want(app->pool, member);
+	pthread_mutex_unlock(&app->pool->lock);
+	tell(app);
+}
+
+void pool_wish(struct epochd_app *app, struct member *member, uint64_t size)
+{
+	pthread_mutex_lock(&app->pool->lock);
+	member->wished = size;
 	want(app->pool, member);
 	pthread_mutex_unlock(&app->pool->lock);
 	tell(app);

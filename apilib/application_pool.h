@@ -41,4 +41,6 @@ void pool_unlock_table(struct epochd_app *app);
 
 /* Where there is one: the member writes nonsense, and the dispatching thread sends it away. With the table held. */
 void pool_condemn(struct epochd_app *app, struct member *member);
+/* Likewise: the dispatching thread asks for a large buffer, app_say_wish(). */
+void pool_wish(struct epochd_app *app, struct member *member, uint64_t size);
 #endif

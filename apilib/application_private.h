@@ -10,6 +10,7 @@
 #include "apilib/channel.h"
 #include "apilib/child.h"
 #include "apilib/epochd.h"
+#include "apilib/large.h"
 #include "apilib/layout.h"
 #include "apilib/message.h"
 #include "apilib/meter.h"
@@ -33,6 +34,8 @@ struct member {
 	struct ep_producer producer;
 	struct ep_consumer consumer;
 	int ring;                        /* its bell */
+	struct ep_wish wish;             /* with the lock, where there is a pool */
+	bool awaits_slot;                /* it sent in a large buffer that we have not heard of yet */
 	bool active;                     /* its ring is looked at; otherwise it is armed, or gone */
 	bool broken;                     /* it is to be sent away, and that was told */
 	enum epochd_gone broken_by;      /* EPOCHD_GONE_BROKEN: it wrote nonsense; EPOCHD_GONE_KICKED */
@@ -51,6 +54,7 @@ struct member {
 	uint32_t unordered;              /* jobs beside those */
 	_Atomic uint32_t in_order;       /* jobs that are not over: what comes next must wait for them */
 	bool blocked;                    /* it has more, and no job is free */
+	uint64_t wished;                 /* a large buffer of so many bytes is to be asked for; 0 */
 	bool condemned;                  /* a worker saw that it writes nonsense */
 	bool wanted;                     /* in the list of those whom the dispatching thread is to look at */
 	struct member *next_wanted;
@@ -153,6 +157,7 @@ struct epochd_app {
 	struct member active;            /* head of a circle: whom the next look is at comes first */
 	struct departed *unsaid, **unsaid_end;
 	bool session_full;               /* so EPOLLOUT is asked for */
+	bool session_wanted;             /* somebody awaits a slot: it is to be read at once */
 	uint32_t active_count;
 	uint32_t turns;
 
@@ -197,6 +202,9 @@ void app_tell_refusals(struct epochd_app *app);
 void app_flush(struct epochd_app *app);          /* what did not fit before */
 void app_break(struct epochd_app *app, struct member *member, enum epochd_gone by, const char *why);
 void app_free_member(struct member *member, bool inherited);
+/* As client_wish(). With the lock of the member, where there is a pool. */
+int app_wish(struct epochd_app *app, struct member *member, int r, uint64_t size);
+void app_say_wish(struct epochd_app *app, struct member *member, uint64_t size);   /* the dispatching thread; likewise */
 void app_go_on_leaving(struct epochd_app *app, struct member *member);   /* handles the rest; frees it if that was all */
 
 /* application_pool.c */

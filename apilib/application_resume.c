@@ -12,12 +12,23 @@
 #include "apilib/fd.h"
 #include "apilib/place.h"
 
+/* What was asked for went with it. */
+static void forget_wish(struct member *member)
+{
+	pthread_mutex_lock(&member->lock);
+	member->wish = (struct ep_wish){ 0 };
+	pthread_mutex_unlock(&member->lock);
+}
+
 void app_lose_session(struct epochd_app *app)
 {
 	ep_close_fd(&app->session);   /* and so out of the epoll */
 	app->session_full = false;
 	app->resuming = RESUMING_NOT;
 	app->refused_told = 0;
+	for (uint32_t i = 0; i < app->room; i++)
+		if (app->members[i])
+			forget_wish(app->members[i]);
 	if (!app->detached)
 		ep_retry_begin(&app->retry, app->poll);
 }

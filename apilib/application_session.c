@@ -22,6 +22,8 @@ void app_free_member(struct member *member, bool inherited)
 	ep_producer_deinit(&member->producer);
 	app_free_jobs(member);
 	if (!inherited) {
+		ep_large_unmap(&member->producer.lane);
+		ep_large_unmap(&member->consumer.lane);
 		ep_channel_unmap(&member->channel);
 		ep_close_fd(&member->ring);
 	}
@@ -315,6 +317,56 @@ static int on_gone(struct epochd_app *app, const struct ep_wire_gone *gone)
 	return go_on_leaving(app, member);
 }
 
+/* ---- large buffers ---- */
+
+void app_say_wish(struct epochd_app *app, struct member *member, uint64_t size)
+{
+	struct ep_wire_large large = { .head = ep_wire_make(EP_WIRE_LARGE, sizeof large),
+				       .handle = member->peer.handle, .size = size };
+
+	if (app->session < 0 || app->resuming || ep_wire_send(app->session, &large, NULL, 0) < 0)
+		member->wish.asked = false;
+}
+
+int app_wish(struct epochd_app *app, struct member *member, int r, uint64_t size)
+{
+	r = ep_wish_for(&member->wish, r, size);
+	if (r < 0)
+		return r;
+	if (app->pool)
+		pool_wish(app, member, size);
+	else
+		app_say_wish(app, member, size);
+	return -EAGAIN;
+}
+
+static int add_slot(struct member *member, const struct ep_wire_slot *slot, int fd)
+{
+	if (slot->direction == EP_TO_APPLICATION)
+		return ep_large_add(&member->channel, EP_TO_APPLICATION, &member->consumer.lane, slot->index,
+				    (uint8_t)slot->log, fd, PROT_READ);
+	return ep_large_add_to_producer(&member->channel, EP_TO_CLIENT, &member->producer, slot->index,
+					(uint8_t)slot->log, fd);
+}
+
+static int on_slot(struct epochd_app *app, const struct ep_wire_slot *slot, const int *fds, unsigned count)
+{
+	struct member *member = app_member(app, slot->handle);
+	int r = slot->error;
+
+	if (!member)   /* gone meanwhile */
+		return 0;
+	if (r == 0 && count != 1)
+		return -EPROTO;
+	pthread_mutex_lock(&member->lock);
+	if (r == 0)
+		r = add_slot(member, slot, fds[0]);
+	if (slot->direction == EP_TO_CLIENT)
+		ep_wish_heard(&member->wish, r, ep_large_size((uint8_t)slot->log));
+	pthread_mutex_unlock(&member->lock);
+	return 0;
+}
+
 /* ---- what is said ---- */
 
 static int on_packet(struct epochd_app *app, const union ep_wire_packet *packet,
@@ -330,6 +382,8 @@ static int on_packet(struct epochd_app *app, const union ep_wire_packet *packet,
 	case EP_WIRE_PING:
 		say(app, &pong);
 		return 0;
+	case EP_WIRE_SLOT:
+		return on_slot(app, &packet->slot, fds, count);
 	case EP_WIRE_TRACE:
 		return app_on_trace(app, fds, count);
 	case EP_WIRE_FENCED:   /* the fence word has said so already */

@@ -3,6 +3,7 @@
 #include "apilib/channel.h"
 #include "apilib/fault.h"
 #include "apilib/fd.h"
+#include "apilib/large.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -137,6 +138,10 @@ struct ep_lane ep_channel_lane(const struct ep_channel *channel, enum ep_directi
 	/* All offsets are multiples of 64 (ep_geometry_places()), and a mapping begins with a page. */
 	lane.head = (void *)base;
 	lane.lines = (void *)(base + places->lines);
+	lane.allocated[EP_CLASS_LARGE] = (void *)(base + places->allocated[EP_CLASS_LARGE]);
+	lane.released[EP_CLASS_LARGE] = (void *)(base + places->released[EP_CLASS_LARGE]);
+	for (i = 0; i < EP_LARGE_SLOTS; i++)
+		lane.large[i].size = ep_large_size(channel->large[direction][i]);
 	for (i = 0; i < channel->geometry.classes; i++) {
 		lane.allocated[i] = (void *)(base + places->allocated[i]);
 		lane.released[i] = (void *)(base + places->released[i]);

@@ -25,6 +25,7 @@ struct ep_channel {
 	size_t size;
 	struct ep_geometry geometry;
 	struct ep_places places;
+	uint8_t large[2][EP_LARGE_SLOTS];   /* of each direction the large buffers that we know of, log2 of their size; 0: none */
 };
 
 /* The memfd of a new channel, sealed against shrinking and growing; geometry: checked. The rings are
@@ -37,15 +38,39 @@ int ep_channel_create(const struct ep_geometry *geometry);
 int ep_channel_map(struct ep_channel *out, int fd, const char **why);
 void ep_channel_unmap(struct ep_channel *channel);   /* of a zeroed one, too */
 
+/* large.h; base: NULL where it is not mapped, as by the supervisor. */
+struct ep_large {
+	unsigned char *base;
+	size_t size;   /* 0: there is none */
+};
+
 /* The parts of one direction. */
 struct ep_lane {
 	struct ep_lane_head *head;
 	struct ep_line *lines;
 	uint64_t mask;
-	_Atomic uint64_t *allocated[EP_CLASSES_MAX], *released[EP_CLASSES_MAX];
+	_Atomic uint64_t *allocated[EP_CLASSES_MAX + 1], *released[EP_CLASSES_MAX + 1];   /* the last: EP_CLASS_LARGE */
 	unsigned char *buffers[EP_CLASSES_MAX];
+	struct ep_large large[EP_LARGE_SLOTS];
 	const struct ep_geometry *geometry;
 };
+
+/* How large a buffer is, of a class and an index that anybody may have written (I6); 0: there is no such buffer. */
+static inline size_t ep_lane_size(const struct ep_lane *lane, uint32_t class, uint32_t index)
+{
+	const struct ep_geometry *geometry = lane->geometry;
+
+	if (class < geometry->classes)
+		return index < geometry->class[class].count ? geometry->class[class].size : 0;
+	return class == EP_CLASS_LARGE && index < EP_LARGE_SLOTS ? lane->large[index].size : 0;
+}
+
+/* Where it begins. It is there, and mapped. */
+static inline unsigned char *ep_lane_memory(const struct ep_lane *lane, uint32_t class, uint32_t index)
+{
+	return class == EP_CLASS_LARGE ? lane->large[index].base :
+					 lane->buffers[class] + (size_t)index * lane->geometry->class[class].size;
+}
 
 struct ep_lane ep_channel_lane(const struct ep_channel *channel, enum ep_direction direction);
 
@@ -160,8 +185,13 @@ void ep_consumer_init(struct ep_consumer *out, const struct ep_channel *channel,
 
 /* 1: *out is the next message; 0: there is none.
  *   -ESTALE   the epoch has ended
- *   -EPROTO   the producer wrote nonsense: the channel is closed, consumer->why tells */
+ *   -EPROTO   the producer wrote nonsense: the channel is closed, consumer->why tells
+ *   -ENXIO    it is in a large buffer that we do not know: the supervisor told us before it told the producer, so when
+ *             that was read and nothing came, ep_refuse_next() */
 int ep_receive(struct ep_consumer *consumer, struct ep_received *out);
+
+/* The producer lied: -EPROTO. */
+int ep_refuse_next(struct ep_consumer *consumer);
 
 /* Is ep_receive() worth calling? For polling: nothing but the one load. It does not see the epoch end. */
 static inline bool ep_has_next(const struct ep_consumer *consumer)
@@ -182,6 +212,9 @@ void ep_disarm(struct ep_consumer *consumer);   /* after sleeping */
 /* ---- the supervisor: what the dead left ---- */
 
 struct ep_collected { uint64_t buffers, bytes; };
+
+/* All buffers of a direction, as far as we know of them. */
+struct ep_collected ep_channel_holds(const struct ep_channel *channel, enum ep_direction direction);
 
 struct ep_reclaimed {
 	uint64_t messages, bytes;         /* sent, and never received */

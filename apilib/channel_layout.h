@@ -1,5 +1,5 @@
 /* What a channel looks like in its memfd: a header; two directions, each with a head, a ring of lines, and two words
- * for each buffer; then the buffers of both. What one side writes and the other polls
+ * for each buffer, also for those that lie elsewhere (large.h); then the buffers of both. What one side writes and the other polls
  * stands on a cache line of its own; each word has one writer (I4), but for the compare-and-swaps that
  * settle who counts a line or a buffer when a peer has died. Offsets and fixed widths only (I6). */
 #ifndef EPOCHD_CHANNEL_LAYOUT_H
@@ -16,15 +16,17 @@
 
 #define EP_CHANNEL_MAGIC 0x316e616843455045ull   /* "EPEChan1" */
 
-enum { EP_PAGE = 4096, EP_LANES_AT = 128, EP_INLINE = 40, EP_CHANNEL_LAYOUT = 1 };
+enum { EP_PAGE = 4096, EP_LANES_AT = 128, EP_INLINE = 40, EP_CHANNEL_LAYOUT = 2 };
 
 struct ep_channel_header {
 	uint64_t magic;
 	uint32_t layout;
 	uint32_t reserved;
 	struct ep_geometry geometry;
+	/* The supervisor's, for the one after it: of which sizes there are large buffers (large.h), as log2; 0: none. */
+	_Atomic uint8_t large[2][EP_LARGE_SLOTS];
 };
-static_assert(sizeof(struct ep_channel_header) <= EP_LANES_AT, "layout 1");
+static_assert(sizeof(struct ep_channel_header) <= EP_LANES_AT, "layout 2");
 
 /* A line's word tells which message of the direction it holds, counted from 0, and what became of it. */
 enum ep_line_state {
@@ -110,7 +112,8 @@ struct ep_lane_head {
 	/* The producer's, for people to look at; nothing is decided by them. */
 	alignas(64) _Atomic uint64_t sent;
 	_Atomic uint64_t hits[EP_CLASSES_MAX];
+	_Atomic uint64_t fallbacks;   /* hits of what is larger than all classes */
 	alignas(64) _Atomic uint64_t misses[EP_CLASSES_MAX];
 };
-static_assert(sizeof(struct ep_lane_head) == 256, "layout 1");
+static_assert(sizeof(struct ep_lane_head) == 256, "layout 2");
 #endif

@@ -39,15 +39,18 @@ static const char *nonsense(const struct ep_consumer *consumer, uint64_t word)
 	return "a line holds a number that is not its own";
 }
 
+static const char not_known[] = "a line names a large buffer that was never made";
+
 static const char *check_buffer(const struct ep_consumer *consumer, struct ep_received *out)
 {
-	const struct ep_geometry *geometry = consumer->lane.geometry;
 	const struct ep_buffer buffer = out->content.buffer;
+	size_t size = ep_lane_size(&consumer->lane, buffer.class, buffer.index);
 
-	if (buffer.class >= geometry->classes ||
-	    buffer.index >= geometry->class[buffer.class].count)
+	if (!size && buffer.class == EP_CLASS_LARGE && buffer.index < EP_LARGE_SLOTS)
+		return not_known;   /* yet: see ep_receive() */
+	if (!size)
 		return "a line names a buffer that does not exist";
-	if (out->content.size > geometry->class[buffer.class].size)
+	if (out->content.size > size)
 		return "a message is larger than its buffer";
 	/* Ours alone while we hold it. Otherwise it was sent twice, or never allocated; or, acquire, with the
 	 * release in ep_channel_reclaim(), we then see the fence moved. */
@@ -55,8 +58,7 @@ static const char *check_buffer(const struct ep_consumer *consumer, struct ep_re
 				 memory_order_acquire) + 1 != buffer.generation)
 		return "a line names a buffer that was released";
 	out->is_buffer = true;
-	out->in_place = consumer->lane.buffers[buffer.class] +
-			(size_t)buffer.index * geometry->class[buffer.class].size;
+	out->in_place = ep_lane_memory(&consumer->lane, buffer.class, buffer.index);
 	return NULL;
 }
 
@@ -123,6 +125,8 @@ int ep_receive(struct ep_consumer *consumer, struct ep_received *out)
 	/* Where many are under way, it takes longer to come than a message to be handled. */
 	__builtin_prefetch(&consumer->lane.lines[(next + FETCHED_AHEAD) & consumer->lane.mask]);
 	why = take_out(consumer, line, out);
+	if (why == not_known && ep_still_serves(&consumer->fencing))
+		return -ENXIO;
 	if (why)
 		return nothing(consumer, why);
 	EP_FAULT(receive_copied);
@@ -143,6 +147,11 @@ int ep_receive(struct ep_consumer *consumer, struct ep_received *out)
 	if (next >= consumer->polls_at)
 		begin_to_poll(consumer);
 	return 1;
+}
+
+int ep_refuse_next(struct ep_consumer *consumer)
+{
+	return nothing(consumer, not_known);
 }
 
 int ep_release(const struct ep_consumer *consumer, const struct ep_buffer *buffer)

@@ -2,6 +2,7 @@
 
 #include "apilib/channel.h"
 #include "apilib/channel_fence.h"
+#include "apilib/large.h"
 
 enum how {
 	TO_COUNT,    /* what would be taken back */
@@ -27,8 +28,7 @@ static bool end_use(const struct ep_lane *lane, const struct ep_buffer *buffer, 
 /* Of the buffer that a reclaimed line names, if it is one that was sent. */
 static bool reclaim_buffer(const struct ep_lane *lane, struct ep_buffer buffer, enum how how)
 {
-	if (buffer.class >= lane->geometry->classes ||
-	    buffer.index >= lane->geometry->class[buffer.class].count)
+	if (!ep_lane_size(lane, buffer.class, buffer.index))
 		return false;
 	return atomic_load_explicit(&lane->allocated[buffer.class][buffer.index],
 				    memory_order_relaxed) ==
@@ -37,13 +37,11 @@ static bool reclaim_buffer(const struct ep_lane *lane, struct ep_buffer buffer, 
 }
 
 /* What a message can have at most, whatever it says (I6). */
-static uint32_t bound(const struct ep_geometry *geometry, const struct ep_content *content)
+static uint64_t bound(const struct ep_lane *lane, const struct ep_content *content)
 {
-	uint32_t most = EP_INLINE;
+	uint64_t most = content->kind != EP_KIND_BUFFER ? EP_INLINE :
+			ep_lane_size(lane, content->buffer.class, content->buffer.index);
 
-	if (content->kind == EP_KIND_BUFFER)
-		most = content->buffer.class < geometry->classes ?
-			       geometry->class[content->buffer.class].size : 0;
 	return content->size < most ? content->size : most;
 }
 
@@ -67,10 +65,10 @@ static void reclaim_line(const struct ep_lane *lane, uint64_t index, uint64_t ta
 		return;
 	ep_line_copy(&content, line);
 	counts->messages++;
-	counts->bytes += bound(lane->geometry, &content);
+	counts->bytes += bound(lane, &content);
 	if (content.kind == EP_KIND_BUFFER && reclaim_buffer(lane, content.buffer, how)) {
 		counts->buffers++;
-		counts->buffer_bytes += lane->geometry->class[content.buffer.class].size;
+		counts->buffer_bytes += ep_lane_size(lane, content.buffer.class, content.buffer.index);
 	}
 }
 
@@ -86,7 +84,7 @@ static void collect(const struct ep_lane *lane, uint32_t class, uint32_t index, 
 	if (!end_use(lane, &buffer, how))
 		return;
 	cause->buffers++;
-	cause->bytes += lane->geometry->class[class].size;
+	cause->bytes += ep_lane_size(lane, class, index);
 }
 
 static void take_back(const struct ep_channel *channel, enum ep_direction direction, enum how how,
@@ -105,6 +103,9 @@ static void take_back(const struct ep_channel *channel, enum ep_direction direct
 	for (class = 0; class < channel->geometry.classes; class++)
 		for (i = 0; i < channel->geometry.class[class].count; i++)
 			collect(&lane, class, (uint32_t)i, how, counts);
+	for (i = 0; i < EP_LARGE_SLOTS; i++)
+		if (lane.large[i].size)
+			collect(&lane, EP_CLASS_LARGE, (uint32_t)i, how, counts);
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -127,19 +128,31 @@ static void move(struct ep_collected *to, const struct ep_collected *from, struc
 	take_off(room, part.buffers, part.bytes);
 }
 
+struct ep_collected ep_channel_holds(const struct ep_channel *channel, enum ep_direction direction)
+{
+	const struct ep_geometry *geometry = &channel->geometry;
+	struct ep_collected all = { 0 };
+
+	for (uint32_t i = 0; i < geometry->classes; i++) {
+		all.buffers += geometry->class[i].count;
+		all.bytes += (uint64_t)geometry->class[i].count * geometry->class[i].size;
+	}
+	for (uint32_t i = 0; i < EP_LARGE_SLOTS; i++) {
+		all.buffers += channel->large[direction][i] != 0;
+		all.bytes += ep_large_size(channel->large[direction][i]);
+	}
+	return all;
+}
+
 /* I6: lines that all name one buffer are not more than that. */
-static void add_bounded(const struct ep_geometry *geometry, struct ep_reclaimed *counts,
+static void add_bounded(const struct ep_channel *channel, enum ep_direction direction, struct ep_reclaimed *counts,
 			const struct ep_reclaimed *more)
 {
 	const struct ep_collected sent = { more->buffers, more->buffer_bytes };
-	struct ep_collected room = { 0 }, in_lines = { 0 };
+	struct ep_collected room = ep_channel_holds(channel, direction), in_lines = { 0 };
 
-	for (uint32_t i = 0; i < geometry->classes; i++) {
-		room.buffers += geometry->class[i].count;
-		room.bytes += (uint64_t)geometry->class[i].count * geometry->class[i].size;
-	}
 	counts->messages += more->messages;
-	counts->bytes += least(more->bytes, room.bytes + (uint64_t)geometry->ring * EP_INLINE);
+	counts->bytes += least(more->bytes, room.bytes + (uint64_t)channel->geometry.ring * EP_INLINE);
 	move(&in_lines, &sent, &room);
 	counts->buffers += in_lines.buffers;
 	counts->buffer_bytes += in_lines.bytes;
@@ -153,14 +166,15 @@ void ep_channel_reclaim(const struct ep_channel *channel, enum ep_direction dire
 	struct ep_reclaimed all = { 0 };
 
 	take_back(channel, direction, TO_SETTLE, &all);
-	add_bounded(&channel->geometry, counts, &all);
+	add_bounded(channel, direction, counts, &all);
 }
 
 /* Those in lines were seen twice. */
-static void add_once(const struct ep_geometry *geometry, struct ep_reclaimed *counts, struct ep_reclaimed *all)
+static void add_once(const struct ep_channel *channel, enum ep_direction direction, struct ep_reclaimed *counts,
+		     struct ep_reclaimed *all)
 {
 	take_off(&all->held, all->buffers, all->buffer_bytes);
-	add_bounded(geometry, counts, all);
+	add_bounded(channel, direction, counts, all);
 }
 
 void ep_channel_finish(const struct ep_channel *channel, enum ep_direction direction,
@@ -169,7 +183,7 @@ void ep_channel_finish(const struct ep_channel *channel, enum ep_direction direc
 	struct ep_reclaimed all = { 0 };
 
 	take_back(channel, direction, TO_FINISH, &all);
-	add_once(&channel->geometry, counts, &all);
+	add_once(channel, direction, counts, &all);
 }
 
 void ep_channel_count(const struct ep_channel *channel, enum ep_direction direction,
@@ -178,5 +192,5 @@ void ep_channel_count(const struct ep_channel *channel, enum ep_direction direct
 	struct ep_reclaimed all = { 0 };
 
 	take_back(channel, direction, TO_COUNT, &all);
-	add_once(&channel->geometry, counts, &all);
+	add_once(channel, direction, counts, &all);
 }

@@ -178,7 +178,8 @@ int ep_free(struct ep_producer *producer, const struct ep_buffer *buffer)
 		    memory_order_relaxed, memory_order_relaxed))
 		return -ESTALE;
 	EP_FAULT(free_done);
-	put(producer->pool[buffer->class], buffer->index);
+	if (buffer->class != EP_CLASS_LARGE)
+		put(producer->pool[buffer->class], buffer->index);
 	return 0;
 }
 
@@ -319,11 +320,11 @@ static inline void fetch_to_write(const void *at)
  * that is not there yet stays so. */
 static void fetch_next(const struct ep_producer *producer, const struct ep_send *send)
 {
-	const struct ep_pool *pool = producer->pool[send->buffer->class];
+	const struct ep_pool *pool = send->buffer->class < EP_CLASSES_MAX ? producer->pool[send->buffer->class] : NULL;
 	uint32_t size = send->size < FETCHED_MOST ? send->size : FETCHED_MOST;
 	const unsigned char *next;
 
-	if (!pool->free)
+	if (!pool || !pool->free)
 		return;
 	next = producer->lane.buffers[send->buffer->class] +
 	       (size_t)pool->queue[pool->head] * producer->lane.geometry->class[send->buffer->class].size;

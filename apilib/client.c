@@ -268,6 +268,21 @@ static inline void look_after_session(struct epochd_client *client)
 
 /* ---- sending ---- */
 
+/* Who asks again hears what was said meanwhile. */
+static int allocate_large(struct epochd_client *client, size_t size, void **memory)
+{
+	uint64_t handle = client->link.handle;
+	struct ep_buffer buffer;
+	int r = client->link.wish.asked ? client_read_session(client) : 0;
+
+	if (r < 0)
+		return r;
+	if (client->link.handle != handle || client_is_stale(client))
+		return -ESTALE;
+	r = ep_large_allocate(&client->link.producer, size, &buffer, memory);
+	return r == -ENOENT || r == -EAGAIN ? client_wish(client, r, size) : r;
+}
+
 int epochd_allocate(struct epochd_client *client, size_t size, void **memory)
 {
 	struct ep_buffer buffer = { 0 };
@@ -275,7 +290,34 @@ int epochd_allocate(struct epochd_client *client, size_t size, void **memory)
 
 	if (r == 0)
 		r = ep_allocate(&client->link.producer, size, &buffer, memory);
+	if (r == -EMSGSIZE)
+		r = allocate_large(client, size, memory);
 	return r < 0 ? channel_error(client, r) : 0;
+}
+
+/* Until the supervisor has said something. */
+static int hear_of_wish(struct epochd_client *client, int64_t deadline)
+{
+	struct pollfd session = { .fd = client->session < 0 ? client->retry.fd : client->session, .events = POLLIN };
+	struct timespec left;
+
+	if (ppoll(&session, 1, ep_until(deadline, &left), NULL) == 0)
+		return -ETIMEDOUT;
+	return client_read_session(client);
+}
+
+int epochd_allocate_wait(struct epochd_client *client, size_t size, void **memory, int64_t timeout)
+{
+	int64_t deadline = ep_deadline(timeout);
+	int r = epochd_allocate(client, size, memory), heard;
+
+	while (r == -EAGAIN && (client->link.wish.asked || client->session < 0)) {
+		heard = hear_of_wish(client, deadline);
+		if (heard < 0)
+			return heard;
+		r = epochd_allocate(client, size, memory);
+	}
+	return r;
 }
 
 int epochd_free(struct epochd_client *client, void *memory)
@@ -300,6 +342,10 @@ static int send_message(struct epochd_client *client, uint32_t type, uint64_t co
 	if (!client->agreed.wire_of[type])
 		return -ENOMSG;
 	r = ep_types_send(&client->link.producer, client->agreed.wire_of[type], context, payload, size);
+	if (r == -ENOENT && client->link.wish.asked && client_read_session(client) == 0 && !client_is_stale(client))
+		r = ep_types_send(&client->link.producer, client->agreed.wire_of[type], context, payload, size);
+	if (r == -ENOENT)
+		r = client_wish(client, r, size);
 	if (r < 0)
 		return channel_error(client, r);
 	if (r > 0 || client->ring_owed)
@@ -327,6 +373,19 @@ static void release(struct epochd_client *client, const struct ep_received *rece
 		ep_release(&client->link.consumer, &received->content.buffer);
 }
 
+/* ep_receive(), and what the supervisor told us before it told whoever sent it. */
+static int receive(struct epochd_client *client, struct ep_received *received)
+{
+	int r = ep_receive(&client->link.consumer, received);
+
+	if (r != -ENXIO)
+		return r;
+	r = client_read_session(client);
+	if (r == 0)
+		r = ep_receive(&client->link.consumer, received);
+	return r == -ENXIO ? ep_refuse_next(&client->link.consumer) : r;
+}
+
 /* The next one that came through the ring. 1, 0: none, or the error. */
 static int take(struct epochd_client *client, struct epochd_message *out)
 {
@@ -334,7 +393,7 @@ static int take(struct epochd_client *client, struct epochd_message *out)
 	uint32_t type;
 	int r;
 
-	while ((r = ep_receive(&client->link.consumer, &received)) > 0) {
+	while ((r = receive(client, &received)) > 0) {
 		type = received.content.id < client->agreed.wire_count ? client->agreed.type_of[received.content.id] :
 								 UINT32_MAX;
 		if (type == UINT32_MAX) {   /* one that we do not know */
@@ -372,8 +431,7 @@ int epochd_release(struct epochd_client *client, const struct epochd_message *me
 		return 0;
 	if (message->handle != client->link.handle)
 		return -ESTALE;
-	if (buffer.class >= client->link.channel.geometry.classes ||
-	    buffer.index >= client->link.channel.geometry.class[buffer.class].count)
+	if (!ep_lane_size(&client->link.consumer.lane, buffer.class, buffer.index))
 		return -EINVAL;
 	return ep_release(&client->link.consumer, &buffer);
 }

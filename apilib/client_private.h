@@ -6,6 +6,7 @@
 #include "apilib/channel.h"
 #include "apilib/child.h"
 #include "apilib/epochd.h"
+#include "apilib/large.h"
 #include "apilib/registry_view.h"
 #include "apilib/retry.h"
 #include "apilib/types.h"
@@ -33,6 +34,7 @@ struct client_link {
 	int memfd;  /* the channel's, for the next supervisor; -1 */
 	int bell;   /* ours, to read; -1 */
 	int ring;   /* the application's, to write; -1 */
+	struct ep_wish wish;
 };
 
 struct epochd_client {
@@ -75,6 +77,8 @@ void client_look_after_session(struct epochd_client *client);
 /* Until it is joined in an epoch that serves. -ETIMEDOUT. */
 int client_join(struct epochd_client *client, int64_t deadline);
 void client_unlink(struct client_link *link, bool inherited);
+/* Asks for a large buffer, should none have been asked for. r: why it is wanted (ep_wish_for()). -EAGAIN, -EMSGSIZE. */
+int client_wish(struct epochd_client *client, int r, uint64_t size);
 
 /* The epoch has ended, or the application serves no more in it. */
 static inline bool client_is_stale(const struct epochd_client *client)

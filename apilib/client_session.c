@@ -82,6 +82,7 @@ static void lose_session(struct epochd_client *client)
 	ep_close_fd(&client->session);   /* and so out of the epoll */
 	if (client->state != CLIENT_JOINED)
 		client->state = CLIENT_ASKED;   /* what was offered, or asked for, went with it */
+	client->link.wish = (struct ep_wish){ 0 };
 	snprintf(client->why, sizeof client->why, "epochd is away");
 	ep_retry_begin(&client->retry, client->poll);
 }
@@ -119,6 +120,8 @@ void client_unlink(struct client_link *link, bool inherited)
 {
 	ep_producer_deinit(&link->producer);
 	if (!inherited) {   /* a child has neither, and may have something else there */
+		ep_large_unmap(&link->producer.lane);
+		ep_large_unmap(&link->consumer.lane);
 		ep_channel_unmap(&link->channel);
 		ep_view_unmap(&link->view);
 		ep_close_fd(&link->memfd);
@@ -256,6 +259,44 @@ static int on_fenced(struct epochd_client *client, const struct ep_wire_fenced *
 	return 0;
 }
 
+int client_wish(struct epochd_client *client, int r, uint64_t size)
+{
+	struct ep_wire_large large = { .head = ep_wire_make(EP_WIRE_LARGE, sizeof large),
+				       .handle = client->link.handle, .size = size };
+
+	if (client->session < 0)
+		return -EAGAIN;
+	r = ep_wish_for(&client->link.wish, r, size);
+	if (r < 0)
+		return r;
+	if (ep_wire_send(client->session, &large, NULL, 0) < 0)
+		client->link.wish.asked = false;
+	return -EAGAIN;
+}
+
+/* Of an epoch that is over: nobody wants it any more. */
+static int on_slot(struct epochd_client *client, const struct ep_wire_slot *slot, const int fds[static EP_WIRE_FDS_MAX],
+		   unsigned count)
+{
+	struct client_link *link = &client->link;
+	bool sends = slot->direction == EP_TO_APPLICATION;
+	int r = slot->error;
+
+	if (slot->handle != link->handle || client->state != CLIENT_JOINED)
+		return 0;
+	if (r == 0 && count != 1)
+		return end(client, -EPROTO, "the supervisor sent no buffer");
+	if (r == 0 && sends)
+		r = ep_large_add_to_producer(&link->channel, EP_TO_APPLICATION, &link->producer, slot->index,
+					     (uint8_t)slot->log, fds[0]);
+	else if (r == 0)
+		r = ep_large_add(&link->channel, EP_TO_CLIENT, &link->consumer.lane, slot->index, (uint8_t)slot->log, fds[0],
+				 PROT_READ);
+	if (sends)
+		ep_wish_heard(&link->wish, r, ep_large_size((uint8_t)slot->log));
+	return 0;   /* one that could not be mapped is missed when something comes in it */
+}
+
 static int on_packet(struct epochd_client *client, const union ep_wire_packet *packet,
 		     int fds[static EP_WIRE_FDS_MAX], unsigned count)
 {
@@ -278,6 +319,8 @@ static int on_packet(struct epochd_client *client, const union ep_wire_packet *p
 			   packet->refused.text);
 	case EP_WIRE_PING:
 		return send_packet(client, &pong);
+	case EP_WIRE_SLOT:
+		return on_slot(client, &packet->slot, fds, count);
 	case EP_WIRE_RESUMED:
 		client->why[0] = '\0';
 		return 0;

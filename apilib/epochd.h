@@ -214,9 +214,12 @@ EPOCHD_API uint64_t epochd_client_handle(const struct epochd_client *client);   
 EPOCHD_API const struct epochd_type *epochd_client_type(const struct epochd_client *client, uint32_t type);
 
 /* Memory for a payload of `size` bytes, to be filled and handed to epochd_send(), or given back with
- * epochd_free(). Never blocks.
- *   -EAGAIN     all that are large enough are in use    -EMSGSIZE   larger than any */
+ * epochd_free(). Never blocks. What is larger than all classes of the channel is made by the supervisor, once, and kept.
+ *   -EAGAIN     all that are large enough are in use, or it is being made: the client's descriptor tells
+ *   -EMSGSIZE   larger than any, and than this client may have */
 EPOCHD_API int epochd_allocate(struct epochd_client *client, size_t size, void **memory);
+/* The same, and waits up to the timeout for one that the supervisor is to make; for nobody else. -ETIMEDOUT. */
+EPOCHD_API int epochd_allocate_wait(struct epochd_client *client, size_t size, void **memory, int64_t timeout);
 EPOCHD_API int epochd_free(struct epochd_client *client, void *memory);
 
 /* Sends. payload: from epochd_allocate(), then not copied, and the application's from now on; or any other

@@ -70,6 +70,10 @@ void ep_geometry_places(const struct ep_geometry *geometry, struct ep_places *pl
 		places->released[i] = at;
 		at += up_to(geometry->class[i].count * sizeof(uint64_t), 64);
 	}
+	/* One line for both, so that it costs a small channel no page. */
+	places->allocated[EP_CLASS_LARGE] = at;
+	places->released[EP_CLASS_LARGE] = at + EP_LARGE_SLOTS * sizeof(uint64_t);
+	at += 2 * EP_LARGE_SLOTS * sizeof(uint64_t);
 	places->lane[0] = EP_LANES_AT;
 	places->lane[1] = EP_LANES_AT + at;
 	places->backed = at = up_to(EP_LANES_AT + 2 * at, EP_PAGE);   /* the buffers come with their first use */

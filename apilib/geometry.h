@@ -12,6 +12,9 @@ enum {
 	EP_RING_MIN = 2, EP_RING_MAX = 32768,              /* lines; a power of two */
 	EP_BUFFER_MIN = 64, EP_BUFFER_MAX = 16 << 20,      /* bytes; a multiple of 64 */
 	EP_BUFFERS_MAX = 65536,                            /* of one class */
+	EP_CLASS_LARGE = EP_CLASSES_MAX,                   /* buffers beside the classes: large.h */
+	EP_LARGE_SLOTS = 4,                                /* of them, in each direction */
+	EP_LARGE_LOG_MIN = 16, EP_LARGE_LOG_MAX = 30,      /* 64 KiB to 1 GiB */
 };
 #define EP_CHANNEL_MAX ((size_t)1 << 32)               /* bytes, both directions */
 
@@ -31,8 +34,8 @@ struct ep_geometry {
 struct ep_places {
 	size_t lane[2];                        /* each direction's head, from the begin; from there: */
 	size_t lines;
-	size_t allocated[EP_CLASSES_MAX];      /* a word for each buffer: uses begun, written by the sender */
-	size_t released[EP_CLASSES_MAX];       /* a word for each buffer: uses ended */
+	size_t allocated[EP_CLASSES_MAX + 1];  /* a word for each buffer: uses begun, written by the sender */
+	size_t released[EP_CLASSES_MAX + 1];   /* a word for each buffer: uses ended */
 	size_t buffers[2][EP_CLASSES_MAX];     /* from the begin of the channel */
 	size_t backed;                         /* up to here it is allocated when it is made: whole pages */
 	size_t size;                           /* of all: whole pages */

@@ -38,6 +38,8 @@ libep_la_SOURCES = \
 	%D%/geometry.h \
 	%D%/handle.h \
 	%D%/json.c \
+	%D%/large.c \
+	%D%/large.h \
 	%D%/layout.c \
 	%D%/layout.h \
 	%D%/message.c \

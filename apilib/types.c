@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "apilib/large.h"
 #include "apilib/layout.h"
 #include "apilib/message.h"
 
@@ -33,6 +34,8 @@ static int into_buffer(struct ep_producer *producer, const void *payload, size_t
 	void *memory;
 	int r = ep_allocate(producer, size, buffer, &memory);
 
+	if (r == -EMSGSIZE)
+		r = ep_large_allocate(producer, size, buffer, &memory);
 	if (r == 0)
 		memcpy(memory, payload, size);
 	return r;
@@ -50,7 +53,7 @@ static int prepare(struct ep_producer *producer, const void *payload, size_t siz
 	send->size = (uint32_t)size;
 	r = ep_buffer_at(producer, payload, buffer);
 	if (r == 0) {
-		if (size > producer->lane.geometry->class[buffer->class].size)
+		if (size > ep_lane_size(&producer->lane, buffer->class, buffer->index))
 			return -EINVAL;
 		send->buffer = buffer;
 		return 0;

@@ -29,7 +29,8 @@ static inline bool ep_types_fit(const struct ep_types *types, uint32_t type, siz
 int ep_types_send_any(struct ep_producer *producer, uint16_t wire, uint64_t context, const void *payload,
 		      size_t size);   /* for ep_types_send() */
 
-/* ep_send() of a payload in whatever memory. wire: the type's number there. As ep_send(). */
+/* ep_send() of a payload in whatever memory. wire: the type's number there. As ep_send(), and -ENOENT: it is larger than every
+ * buffer that there is. */
 static inline int ep_types_send(struct ep_producer *producer, uint16_t wire, uint64_t context, const void *payload,
 				size_t size)
 {

@@ -39,6 +39,8 @@ static const struct {
 	[EP_WIRE_HANDLES] = { SIZE(handles) },   /* or less */
 	[EP_WIRE_RESUMED] = { SIZE(resumed) },
 	[EP_WIRE_TRACE] = { SIZE(trace) },
+	[EP_WIRE_LARGE] = { SIZE(large) },
+	[EP_WIRE_SLOT] = { SIZE(slot) },
 };
 
 union control {

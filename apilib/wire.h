@@ -14,6 +14,8 @@
  *   GOODBYE ----------------->           ------------------->  GONE
  *                                        <-------------------  DRAINED, REFUSALS, BROKEN
  *                                        ------------------->  TRACE (a file)
+ *   LARGE ------------------->           <-------------------  LARGE
+ *          <------------------ SLOT      ------------------->  (a memfd, to both; first to whoever receives)
  *          <------------------ PING      ------------------->
  *   PONG -------------------->           <-------------------  PONG
  *          <------------------ REFUSED   ------------------->
@@ -50,7 +52,7 @@ enum ep_wire_kind {
 	EP_WIRE_ATTACH, EP_WIRE_TABLE, EP_WIRE_READY, EP_WIRE_DRAINED, EP_WIRE_REFUSALS, EP_WIRE_BROKEN,
 	EP_WIRE_WAIT, EP_WIRE_OFFER, EP_WIRE_WELCOME, EP_WIRE_FENCED, EP_WIRE_REFUSED, EP_WIRE_PING,
 	EP_WIRE_ATTACHED, EP_WIRE_JOINED, EP_WIRE_GONE,
-	EP_WIRE_RESUME, EP_WIRE_RESUME_APP, EP_WIRE_HANDLES, EP_WIRE_RESUMED, EP_WIRE_TRACE,
+	EP_WIRE_RESUME, EP_WIRE_RESUME_APP, EP_WIRE_HANDLES, EP_WIRE_RESUMED, EP_WIRE_TRACE, EP_WIRE_LARGE, EP_WIRE_SLOT,
 	EP_WIRE_KINDS
 };
 
@@ -228,6 +230,27 @@ struct ep_wire_gone {
  * as JOINED. */
 struct ep_wire_trace { struct ep_wire_head head; };
 
+/* ---- large buffers (large.h) ---- */
+
+/* A buffer beside the classes is asked for, to send with. */
+struct ep_wire_large {
+	struct ep_wire_head head;
+	uint64_t handle;                  /* of the client whose channel it is for */
+	uint64_t size;                    /* bytes */
+};
+
+/* Descriptor: its memfd. To whoever receives in it before whoever sends, so that no message is in one that is not known. Or
+ * to whoever asked, without one: it cannot be had. */
+struct ep_wire_slot {
+	struct ep_wire_head head;
+	uint64_t handle;
+	uint32_t direction;               /* enum ep_direction */
+	uint32_t index;
+	uint32_t log;                     /* log2 of its size */
+	int32_t error;                    /* 0; -EMSGSIZE: more than this client or its user may have, or no slot is left;
+					   * -EAGAIN: not now; another one */
+};
+
 union ep_wire_packet {
 	struct ep_wire_head head;
 	struct ep_wire_hello hello;
@@ -253,6 +276,8 @@ union ep_wire_packet {
 	struct ep_wire_handles handles;
 	struct ep_wire_resumed resumed;
 	struct ep_wire_trace trace;
+	struct ep_wire_large large;
+	struct ep_wire_slot slot;
 	unsigned char bytes[EP_WIRE_PACKET_MAX];
 };
 static_assert(sizeof(union ep_wire_packet) == EP_WIRE_PACKET_MAX, "version 4");

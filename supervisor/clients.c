@@ -520,15 +520,14 @@ static uint64_t least(uint64_t a, uint64_t b)
 }
 
 /* I6: what an application says of a channel is no more than fits into one. */
-static struct ep_reclaimed bounded(const struct ep_geometry *geometry, const struct ep_reclaimed *counts)
+static struct ep_reclaimed bounded(const struct ep_channel *channel, const struct ep_reclaimed *counts)
 {
-	uint64_t buffers = 0, bytes = 0;
+	const struct ep_collected one = ep_channel_holds(channel, EP_TO_APPLICATION);
+	const struct ep_collected other = ep_channel_holds(channel, EP_TO_CLIENT);
+	const uint64_t buffers = one.buffers + other.buffers, bytes = one.bytes + other.bytes;
+	const struct ep_geometry *geometry = &channel->geometry;
 	struct ep_collected held;
 
-	for (uint32_t i = 0; i < geometry->classes; i++) {
-		buffers += 2ull * geometry->class[i].count;
-		bytes += 2ull * geometry->class[i].count * geometry->class[i].size;
-	}
 	held = (struct ep_collected){ least(counts->held.buffers, buffers), least(counts->held.bytes, bytes) };
 	return (struct ep_reclaimed){
 		.messages = least(counts->messages, 2ull * geometry->ring),
@@ -542,8 +541,11 @@ static struct ep_reclaimed bounded(const struct ep_geometry *geometry, const str
 void clients_drained(struct clients *clients, struct client *client, const struct ep_reclaimed *counts)
 {
 	/* What nobody has brought is not known to be smaller than the largest. */
-	const struct ep_geometry *geometry = client->channel.base ? &client->channel.geometry : &clients->place.largest;
-	struct ep_reclaimed checked = bounded(geometry, counts);
+	struct ep_channel largest = { .geometry = clients->place.largest };
+	struct ep_reclaimed checked;
+
+	memset(largest.large, EP_LARGE_LOG_MAX, sizeof largest.large);
+	checked = bounded(client->channel.base ? &client->channel : &largest, counts);
 
 	add_counts(clients, client, &checked, false);
 	free_client(clients, client);

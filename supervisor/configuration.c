@@ -176,7 +176,7 @@ static struct app_config *app_new(struct load *load, const char *name)
 		.intensity = { .restarts = 5, .within = 60 * S },
 		.readiness = READINESS_NONE,
 		.start_timeout = 30 * S,
-		.clients = { .max = 4096, .max_per_user = 256 },
+		.clients = { .max = 4096, .max_per_user = 256, .large = 128 << 20, .large_per_user = 512 << 20 },
 		.channel = ep_geometry_default,
 		.gc_timeout = 10 * S,
 		.keepalive = { .interval = 10 * S, .misses = 3, .reap_lazy = -1 },

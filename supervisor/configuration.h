@@ -83,6 +83,7 @@ struct app_config {
 	bool external;                          /* no command: a process of `uid` attaches by itself */
 	struct {
 		unsigned max, max_per_user;
+		uint64_t large, large_per_user;  /* bytes of buffers beside the classes; 0: none */
 		struct principal *allow;        /* beyond the application's user, epochd's own and root */
 		size_t allow_count;
 	} clients;

@@ -82,6 +82,7 @@ static bool same_health(const struct app_config *a, const struct app_config *b)
 static bool same_clients(const struct app_config *a, const struct app_config *b)
 {
 	if (a->clients.max != b->clients.max || a->clients.max_per_user != b->clients.max_per_user ||
+	    a->clients.large != b->clients.large || a->clients.large_per_user != b->clients.large_per_user ||
 	    a->clients.allow_count != b->clients.allow_count)
 		return false;
 	for (size_t i = 0; i < a->clients.allow_count; i++)

@@ -563,6 +563,8 @@ static const struct key output_keys[] = {
 static const struct key clients_keys[] = {
 	{ "max",          store_clients,   APP(clients.max) },
 	{ "max-per-user", store_clients,   APP(clients.max_per_user) },
+	{ "large",        store_size,      APP(clients.large) },
+	{ "large-per-user", store_size,    APP(clients.large_per_user) },
 	{ "allow",        store_principal, APP(clients.allow), true },
 };
 static const struct key channel_keys[] = {

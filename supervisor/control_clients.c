@@ -100,6 +100,23 @@ static json_t *classes_json(const struct ep_lane *lane, const struct overdue_cla
 	return array;
 }
 
+/* Those beside the classes. */
+static json_t *large_json(const struct ep_lane *lane)
+{
+	json_t *sizes = json_array();
+	uint64_t used = 0;
+
+	for (uint32_t i = 0; sizes && i < EP_LARGE_SLOTS; i++) {
+		if (!lane->large[i].size)
+			continue;
+		json_array_append_new(sizes, json_integer((json_int_t)lane->large[i].size));
+		used += ep_allocated_generation(shown(&lane->allocated[EP_CLASS_LARGE][i])) !=
+			(shown(&lane->released[EP_CLASS_LARGE][i]) & ~EP_ENDED_BY_SUPERVISOR);
+	}
+	return json_pack("{s:o, s:I, s:I}", "sizes", sizes, "in_use", (json_int_t)used,
+			 "fallbacks", (json_int_t)(shown(&lane->head->fallbacks) & INT64_MAX));
+}
+
 /* Collects what is overdue, where that is wanted, and counts it. NULL: nothing is. */
 static const struct overdue_class *look_for_overdue(const struct app *app, struct client *client,
 						    enum ep_direction direction)
@@ -123,11 +140,12 @@ static json_t *ring_json(const struct app *app, struct client *client, const cha
 	uint64_t were_sent = shown(&lane.head->sent), consumed = shown(&lane.head->consumed);
 	uint64_t used = were_sent - consumed <= lane.mask + 1 ? were_sent - consumed : 0;
 
-	return json_pack("{s:o, s:s, s:s, s:I, s:I, s:I, s:o}",
+	return json_pack("{s:o, s:s, s:s, s:I, s:I, s:I, s:o, s:o}",
 			 "handle", handle_json(client->handle), "name", name,
 			 "owner", direction == EP_TO_APPLICATION ? "client" : "application",
 			 "lines", (json_int_t)lane.mask + 1, "in_use", (json_int_t)used,
-			 "sent", (json_int_t)(were_sent & INT64_MAX), "buffers", classes_json(&lane, overdue));
+			 "sent", (json_int_t)(were_sent & INT64_MAX), "buffers", classes_json(&lane, overdue),
+			 "large", large_json(&lane));
 }
 
 static void add_rings(struct client *client, void *user)

@@ -12,7 +12,7 @@
 	X(fence_up) X(main_changed) X(client_slot_filled) X(client_redo_written) \
 	X(client_counted) X(client_published) X(client_ended) X(client_reclaimed) X(committed) X(reserved) \
 	X(store_opened) X(ledger_opened) X(registry_recovered) X(spawn_word_cancelled) X(adopted) \
-	X(trace_renamed) X(trace_saved) X(client_loaded) X(clients_loaded) X(client_resumed) X(app_resuming) X(app_resumed) X(recovered)
+	X(large_noted) X(large_half_said) X(trace_renamed) X(trace_saved) X(client_loaded) X(clients_loaded) X(client_resumed) X(app_resuming) X(app_resumed) X(recovered)
 
 #ifdef EPOCHD_FAULTS
 #define FAULT_ID(name) FAULT_##name,

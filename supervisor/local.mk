@@ -67,6 +67,8 @@ libsupervisor_la_SOURCES = \
 	%D%/identity.h \
 	%D%/kernel.c \
 	%D%/kernel.h \
+	%D%/large.c \
+	%D%/large.h \
 	%D%/ledger.c \
 	%D%/ledger.h \
 	%D%/leftovers.c \

@@ -189,9 +189,11 @@ static json_t *clients_json(const struct app_config *config)
 
 	for (size_t i = 0; allow && i < config->clients.allow_count; i++)
 		json_array_append_new(allow, report_text(config->clients.allow[i].text));
-	return json_pack("{s:I, s:I, s:o}",
+	return json_pack("{s:I, s:I, s:I, s:I, s:o}",
 			 "max", (json_int_t)config->clients.max,
 			 "max-per-user", (json_int_t)config->clients.max_per_user,
+			 "large", (json_int_t)config->clients.large,
+			 "large-per-user", (json_int_t)config->clients.large_per_user,
 			 "allow", allow);
 }
 

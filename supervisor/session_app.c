@@ -18,6 +18,7 @@
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
 #include "supervisor/kernel.h"
+#include "supervisor/large.h"
 #include "supervisor/ledger.h"
 #include "supervisor/log.h"
 #include "supervisor/pids.h"
@@ -276,6 +277,8 @@ bool app_on_packet(struct session *session, union ep_wire_packet *packet)
 	case EP_WIRE_REFUSALS:
 		clients_refused(session->service->clients, packet->refusals.count);
 		return true;
+	case EP_WIRE_LARGE:
+		return large_ask(session->service, session, &packet->large);
 	case EP_WIRE_PONG:
 		if (session->service->app->config->readiness == READINESS_ATTACH)
 			app_watchdog_start(session->service->app);

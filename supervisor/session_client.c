@@ -16,6 +16,7 @@
 #include "supervisor/control_access.h"
 #include "supervisor/epochd.h"
 #include "supervisor/kernel.h"
+#include "supervisor/large.h"
 #include "supervisor/log.h"
 #include "supervisor/service.h"
 
@@ -386,6 +387,17 @@ static bool on_hello(struct session *session, struct ep_wire_hello *hello)
 	return true;
 }
 
+/* In an epoch that has ended meanwhile nobody answers: it is told that. */
+static bool on_large(struct session *session, const struct ep_wire_large *wire)
+{
+	if (session->role == SESSION_CLIENT && (!session->client || session->client->handle != wire->handle))
+		return true;
+	if (session->role == SESSION_CLIENT && large_ask(session->service, session, wire))
+		return true;
+	session_malformed(session, "it asks for a buffer out of turn");
+	return false;
+}
+
 bool client_on_packet(struct session *session, union ep_wire_packet *packet)
 {
 	switch ((enum ep_wire_kind)packet->head.kind) {
@@ -398,6 +410,8 @@ bool client_on_packet(struct session *session, union ep_wire_packet *packet)
 			client_leave(session, EP_GONE_GOODBYE);
 		session_end(session);
 		return false;
+	case EP_WIRE_LARGE:
+		return on_large(session, &packet->large);
 	case EP_WIRE_PONG:
 		return true;
 	default:

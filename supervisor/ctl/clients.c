@@ -90,6 +90,29 @@ static int ring_row(struct table *table, const json_t *ring, const json_t *class
 	return table_cell(table, PAINT_NONE, "%.0f", class ? ctl_number(class, "collected") : 0);
 }
 
+/* All of them together, if there are any: the size of the largest. */
+static int large_row(struct table *table, const json_t *ring)
+{
+	const json_t *large = json_object_get(ring, "large"), *sizes = json_object_get(large, "sizes"), *size;
+	double largest = 0;
+	size_t i;
+
+	json_array_foreach(sizes, i, size)
+		largest = json_number_value(size) > largest ? json_number_value(size) : largest;
+	if (!json_array_size(sizes))
+		return 0;
+	if (table_row(table) < 0)
+		return -1;
+	table_cell(table, PAINT_NONE, "%s", ctl_string(ring, "handle"));
+	table_cell(table, PAINT_NONE, "%s", ctl_string(ring, "name"));
+	table_cell(table, PAINT_NONE, "%s", ctl_string(ring, "owner"));
+	table_cell(table, PAINT_NONE, "large");
+	table_cell(table, PAINT_NONE, "%.0f", largest);
+	table_cell(table, PAINT_NONE, "%zu", json_array_size(sizes));
+	table_cell(table, PAINT_NONE, "%.0f", ctl_number(large, "in_use"));
+	return table_cell(table, PAINT_NONE, "%.0f", ctl_number(large, "fallbacks"));
+}
+
 int ctl_show_rings(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct table_column columns[] = {
@@ -117,6 +140,8 @@ int ctl_show_rings(struct ctl *ctl, int argc, char **argv)
 		json_array_foreach(json_object_get(ring, "buffers"), j, class)
 			if (ring_row(table, ring, class) < 0)
 				return ctl_no_memory();
+		if (large_row(table, ring) < 0)
+			return ctl_no_memory();
 	}
 	return print(ctl, table, argc > 1 ? "no such client" : "no clients");
 }

@@ -135,8 +135,8 @@ for name in $("$epochd" --list-fault-points); do
 		[ "$passed" -gt 0 ] || [ "$name" = spawn_word_cancelled ] ||
 			fail "the point $name was never passed"
 		;;
-	client_* | clients_* | app_resuming | app_resumed | trace_*)
-		;;   # steps_of_clients.sh, steps_of_resume.sh, trace.sh
+	client_* | clients_* | app_resuming | app_resumed | trace_* | large_*)
+		;;   # steps_of_clients.sh, steps_of_resume.sh, trace.sh, large.sh
 	main_changed)
 		point_of_main "$name"
 		;;

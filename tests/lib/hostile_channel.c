@@ -169,6 +169,63 @@ static void too_large_for_its_buffer(struct foe_run *run, struct foe *foe)
 	put(run, foe, &content);
 }
 
+static struct ep_content in_large(struct foe_run *run, struct foe *foe, uint32_t index)
+{
+	struct ep_content content = { .id = wire_of(sum_id), .kind = EP_KIND_BUFFER, .size = LARGE };
+
+	content.buffer = (struct ep_buffer){
+		.class = EP_CLASS_LARGE, .index = index,
+		.generation = atomic_load(&foe->out.released[EP_CLASS_LARGE][index]) + 1 };
+	atomic_store(&foe->out.allocated[EP_CLASS_LARGE][index], ep_allocated_word(content.buffer.generation, true));
+	(void)run;
+	return content;
+}
+
+/* The supervisor never made it. */
+static void no_such_large_buffer(struct foe_run *run, struct foe *foe)
+{
+	struct ep_content content = in_large(run, foe, (uint32_t)foe_random(run, EP_LARGE_SLOTS));
+
+	put(run, foe, &content);
+}
+
+static void ask_for_large(struct foe_run *run, struct foe *foe, uint64_t size, union ep_wire_packet *packet)
+{
+	const struct ep_wire_large large = { .head = ep_wire_make(EP_WIRE_LARGE, sizeof large), .handle = foe->handle,
+					     .size = size };
+	int kind;
+
+	foe_say(foe, &large, sizeof large, NULL, 0);
+	while ((kind = foe_hear(run, foe, packet)) != EP_WIRE_SLOT)
+		foe_expect(kind == EP_WIRE_PING, "kind %d in place of a SLOT", kind);
+}
+
+/* It made it, of 64 KiB. */
+static void lies_about_its_large_size(struct foe_run *run, struct foe *foe)
+{
+	union ep_wire_packet packet;
+	struct ep_content content;
+
+	ask_for_large(run, foe, 1, &packet);
+	foe_expect(packet.slot.error == 0 && packet.slot.log == EP_LARGE_LOG_MIN, "%s", strerrordesc_np(-packet.slot.error));
+	content = in_large(run, foe, packet.slot.index);
+	content.size = (1u << EP_LARGE_LOG_MIN) + 1 + (uint32_t)foe_random(run, 1u << 31);
+	put(run, foe, &content);
+}
+
+static void wants_all_memory(struct foe_run *run, struct foe *foe)
+{
+	union ep_wire_packet packet;
+	uint64_t given = 0;
+
+	for (int i = 0; i < TIMES; i++) {
+		ask_for_large(run, foe, foe_random(run, 2) ? 1u << 20 : foe_random(run, UINT64_MAX), &packet);
+		given += packet.slot.error ? 0 : 1ull << packet.slot.log;
+	}
+	foe_expect(given <= 128 << 20 && packet.slot.error == -EMSGSIZE, "%llu bytes, then %s", (unsigned long long)given,
+		   strerrordesc_np(-packet.slot.error));
+}
+
 static void buffer_sent_twice(struct foe_run *run, struct foe *foe)
 {
 	struct ep_content content = large_echo(foe, 0);
@@ -575,6 +632,9 @@ const struct foe_act foe_channel_acts[] = {
 	{ "no_such_class", no_such_class, FOE_SENT_AWAY, true },
 	{ "no_such_buffer", no_such_buffer, FOE_SENT_AWAY, true },
 	{ "too_large_for_its_buffer", too_large_for_its_buffer, FOE_SENT_AWAY, true },
+	{ "no_such_large_buffer", no_such_large_buffer, FOE_SENT_AWAY, true },
+	{ "lies_about_its_large_size", lies_about_its_large_size, FOE_SENT_AWAY, true },
+	{ "wants_all_memory", wants_all_memory, FOE_STAYS, true },
 	{ "buffer_sent_twice", buffer_sent_twice, FOE_SENT_AWAY, true },
 	{ "random_lines", random_lines, FOE_SENT_AWAY, true },
 	{ "changing_lines", changing_lines, FOE_SENT_AWAY, true },

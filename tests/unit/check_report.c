@@ -221,7 +221,7 @@ START_TEST(the_configuration_is_shown_in_its_own_words)
 			    .timeout = 5000000000, .failures = 3 },
 		.after = LIST(STR("db")), .group_of = STR("storage"),
 		.output = { .file = STR("/var/log/kv.log"), .max_size = 10 << 20, .keep = 5 },
-		.clients = { 9, 8, allow, ARRAY_SIZE(allow) },
+		.clients = { .max = 9, .max_per_user = 8, .allow = allow, .allow_count = ARRAY_SIZE(allow) },
 		.channel = { 4, 2, { { 64, 2 }, { 4096, 1 } } },
 		.keepalive = { 10000000000, 3, -1 }, .shm = LIST(STR("/kv-*")),
 		.origin = "/etc/epochd/epochd.conf", .line = 12,
@@ -243,7 +243,7 @@ START_TEST(the_configuration_is_shown_in_its_own_words)
 		    "\"failures\":3,\"after\":\"0s\"},\"after\":[\"db\"],"
 		    "\"group-of\":\"storage\",\"output\":{\"file\":\"/var/log/kv.log\","
 		    "\"max-size\":\"10M\",\"keep\":5},"
-		    "\"clients\":{\"max\":9,\"max-per-user\":8,\"allow\":[\"uid:7\",\"*\"]},"
+		    "\"clients\":{\"max\":9,\"max-per-user\":8,\"large\":0,\"large-per-user\":0,\"allow\":[\"uid:7\",\"*\"]},"
 		    "\"channel\":{\"ring\":4,\"buffers\":[\"2x64\",\"1x4096\"]},"
 		    "\"gc-timeout\":\"0s\",\"gc\":\"report\","
 		    "\"keepalive\":{\"interval\":\"10s\",\"misses\":3,\"reap-lazy\":\"never\"},"
@@ -266,7 +266,7 @@ START_TEST(what_is_not_configured_is_null_or_empty)
 		    "\"intensity\":{\"restarts\":0,\"within\":\"0s\"},\"readiness\":\"none\","
 		    "\"start-timeout\":\"0s\",\"stop-signal\":\"SIGTERM\",\"stop-timeout\":\"0s\","
 		    "\"watchdog\":\"0s\",\"health\":null,\"after\":[],\"group-of\":null,"
-		    "\"output\":null,\"clients\":{\"max\":0,\"max-per-user\":0,\"allow\":[]},"
+		    "\"output\":null,\"clients\":{\"max\":0,\"max-per-user\":0,\"large\":0,\"large-per-user\":0,\"allow\":[]},"
 		    "\"channel\":{\"ring\":0,\"buffers\":[]},"
 		    "\"gc-timeout\":\"0s\",\"gc\":\"report\","
 		    "\"keepalive\":{\"interval\":\"0s\",\"misses\":0,\"reap-lazy\":\"0s\"},"
