@@ -17,6 +17,7 @@
 #include "apilib/doorbell.h"
 #include "apilib/fault.h"
 #include "apilib/fd.h"
+#include "apilib/inside.h"
 #include "apilib/message.h"
 #include "apilib/now.h"
 #include "apilib/place.h"
@@ -60,6 +61,7 @@ void epochd_detach(struct epochd_app *app)
 	if (!app)
 		return;
 	inherited = app->family.next && ep_is_inherited(&app->family);
+	inside_detached(app);
 	if (!inherited) {
 		pool_free(app);   /* first: they send */
 		ep_family_leave(&app->family);

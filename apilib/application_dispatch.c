@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "apilib/application_pool.h"
 #include "apilib/doorbell.h"
+#include "apilib/inside.h"
 #include "apilib/now.h"
 
 enum {
@@ -63,16 +65,22 @@ static void leave_unhandled(struct epochd_app *app, struct member *member, const
 /* Its copy lies in what all share here, which is as large as any class; for a large one it grows. */
 static void handle_buffer(struct epochd_app *app, struct handling *handling, uint32_t type, bool timed)
 {
-	handling->copy = app->scratch;
-	handling->copy_size = app->scratch_size;
+	bool shared = app->depth == 1;
+
+	handling->copy = shared ? app->scratch : NULL;
+	handling->copy_size = shared ? app->scratch_size : 0;
 	if (app_fill(app, handling, type) == 0) {
 		app_handle(app, handling, timed);
 	} else {
 		app_count(app, &app->counts.unhandled);
 		app_count(app, &app->meter[type].unhandled);
 	}
-	app->scratch = handling->copy;   /* another one, if it was kept */
-	app->scratch_size = handling->copy_size;
+	if (shared) {
+		app->scratch = handling->copy;   /* another one, if it was kept */
+		app->scratch_size = handling->copy_size;
+	} else {
+		free(handling->copy);
+	}
 }
 
 static void handle(struct epochd_app *app, struct member *member, struct handling *handling, uint32_t type)
@@ -132,6 +140,7 @@ static int serve(struct epochd_app *app, struct member *member, int most)
 	int n = 0, r = 0;
 
 	app_begin_handling(&handling, member);
+	app->depth++;
 	while (n < most) {
 		if (app->pool && !pool_has_room(app, member)) {
 			app_deactivate(app, member);   /* until it has */
@@ -146,9 +155,35 @@ static int serve(struct epochd_app *app, struct member *member, int most)
 		member->awaits_slot = false;
 		handle_any(app, member, &handling);
 	}
+	app->depth--;
 	if (r == -EPROTO)
 		app_break(app, member, EPOCHD_GONE_BROKEN, member->consumer.why);
 	return n;
+}
+
+int app_serve_inside(struct epochd_app *app, uint64_t handle)
+{
+	struct member *member = app_member(app, handle);
+	bool before = app->serving;
+	int n;
+
+	if (!member || app_is_fenced(app))
+		return -ESTALE;
+	app->serving = true;
+	n = serve(app, member, BUDGET);
+	app->serving = before;
+	return n;
+}
+
+int app_hear_session(struct epochd_app *app)
+{
+	int r;
+
+	app->serving = true;
+	r = app_read_session(app);
+	app_flush(app);
+	app->serving = false;
+	return r < 0 ? r : 0;
 }
 
 int app_drain(struct epochd_app *app, struct member *member)
@@ -256,7 +291,7 @@ static int run_posts(struct epochd_app *app)
 
 /* ---- turns ---- */
 
-static int turn(struct epochd_app *app)
+static int serve_in_turn(struct epochd_app *app)
 {
 	int n = serve_all(app), r;
 
@@ -268,8 +303,20 @@ static int turn(struct epochd_app *app)
 			return r;
 		n += 1 + r;   /* there is something to do */
 	}
-	n += pool_turn(app);
-	return n + run_posts(app);
+	return n + pool_turn(app);
+}
+
+static int turn(struct epochd_app *app)
+{
+	int n;
+
+	app->serving = true;
+	n = serve_in_turn(app);
+	app->serving = false;
+	if (n < 0)
+		return n;
+	n += run_posts(app);
+	return n + (app->inside ? inside_tell(app) : 0);
 }
 
 static void clear_wake(const struct epochd_app *app)
@@ -300,8 +347,11 @@ static int look_outside(struct epochd_app *app, const struct timespec *timeout)
 	if (outside[1].revents)
 		clear_wake(app);
 	if (outside[2].revents) {
+		app->serving = true;
 		r = app_read_session(app);
 		app_flush(app);
+		app->serving = false;
+		inside_look(app);
 	}
 	return r;
 }
@@ -323,11 +373,13 @@ static bool is_quiet(struct epochd_app *app)
 int epochd_dispatch(struct epochd_app *app)
 {
 	const struct timespec at_once = { 0 };
-	int n, r = app_check(app);
+	int n, r = app->serving ? -EDEADLK : app_check(app);
 
 	if (r < 0)
 		return r;
 	n = turn(app);
+	if (n < 0)
+		return n;
 	if (n && ++app->turns % LOOK_OUTSIDE_EVERY)
 		return n;
 	r = look_outside(app, &at_once);
@@ -395,17 +447,19 @@ static int wait_for_more(struct epochd_app *app)
 int epochd_run(struct epochd_app *app)
 {
 	const struct timespec at_once = { 0 };
-	int r;
+	int r = app->serving ? -EDEADLK : 0;
 
-	while (!is_stopped(app)) {
+	while (r >= 0 && !is_stopped(app)) {
 		r = app_check(app);
-		if (r == 0 && turn(app) == 0)
+		if (r == 0)
+			r = turn(app);
+		if (r == 0)
 			r = app->wait.mode == EPOCHD_BUSY ? poll_for_more(app) : wait_for_more(app);
-		else if (r == 0 && ++app->turns % LOOK_OUTSIDE_EVERY == 0)
+		else if (r > 0 && ++app->turns % LOOK_OUTSIDE_EVERY == 0)
 			r = look_outside(app, &at_once);
-		if (r < 0)
-			return r;
 	}
+	if (r < 0)
+		return r;
 	atomic_store_explicit(&app->stopped, false, memory_order_relaxed);
 	return 0;
 }

@@ -180,6 +180,10 @@ struct epochd_app {
 
 	struct app_trace trace;
 
+	struct epochd_client *inside;    /* inside.h: those clients */
+	bool serving;                    /* a handler runs, or one who is told who came and went; not a post */
+	uint32_t depth;                  /* of handlers: one may call its own application */
+
 	struct pool *pool;               /* NULL: one thread does all */
 };
 
@@ -229,6 +233,10 @@ int app_send_traced(struct epochd_app *app, struct member *member, uint32_t type
 int app_drain(struct epochd_app *app, struct member *member);   /* handles what its ring holds: how many */
 void app_activate(struct epochd_app *app, struct member *member);
 void app_deactivate(struct epochd_app *app, struct member *member);
+
+/* For inside.c: handles what that client has sent: how many. */
+int app_serve_inside(struct epochd_app *app, uint64_t handle);
+int app_hear_session(struct epochd_app *app);   /* app_read_session(), by somebody who is not served just now */
 
 /* NULL: refused, and counted. */
 struct member *app_member(struct epochd_app *app, uint64_t handle);

@@ -13,6 +13,7 @@
 
 #include "apilib/doorbell.h"
 #include "apilib/fd.h"
+#include "apilib/inside.h"
 #include "apilib/now.h"
 #include "apilib/place.h"
 
@@ -47,6 +48,7 @@ void epochd_close(struct epochd_client *client)
 		return;
 	bool inherited = client->family.next && ep_is_inherited(&client->family);
 
+	inside_leave(client);
 	if (!inherited) {
 		ep_family_leave(&client->family);
 		if (client->session >= 0)
@@ -102,8 +104,9 @@ static int take_options(struct epochd_client *client, const char *application,
 	return take_geometry(client, options);
 }
 
-static int open_client(struct epochd_client *client, const char *application, const struct ep_types *types,
-		       const struct epochd_options *options)
+/* folder: of the instance, if that is known. */
+static int open_client(struct epochd_client *client, const char *application, const char *folder,
+		       const struct ep_types *types, const struct epochd_options *options)
 {
 	int64_t timeout = options->timeout ? options->timeout : timeout_usual;
 	int r = take_options(client, application, options);
@@ -114,7 +117,9 @@ static int open_client(struct epochd_client *client, const char *application, co
 		r = ep_types_check(types, client->why, sizeof client->why);
 	if (r == 0)
 		r = ep_agreed_init(&client->agreed, types, client->flags & EPOCHD_ADOPT);
-	if (r == 0)
+	if (r == 0 && folder)
+		snprintf(client->folder, sizeof client->folder, "%s", folder);
+	else if (r == 0)
 		r = ep_place_find(client->folder, sizeof client->folder, options, client->why,
 				  sizeof client->why);
 	if (r < 0)
@@ -134,6 +139,12 @@ static int open_client(struct epochd_client *client, const char *application, co
 int epochd_connect(struct epochd_client **out, const char *application, const struct epochd_type *types,
 		   size_t count, const struct epochd_options *options)
 {
+	return client_connect(out, application, NULL, types, count, options);
+}
+
+int client_connect(struct epochd_client **out, const char *application, const char *folder,
+		   const struct epochd_type *types, size_t count, const struct epochd_options *options)
+{
 	static const struct epochd_options usual;
 	CLEANUP(closep) struct epochd_client *client = calloc(1, sizeof *client);
 	int r;
@@ -146,7 +157,8 @@ int epochd_connect(struct epochd_client **out, const char *application, const st
 	client->link.memfd = client->link.bell = client->link.ring = -1;
 	const struct ep_types own = { types, (uint32_t)(count <= UINT32_MAX ? count : UINT32_MAX) };
 
-	r = open_client(client, application, &own, options);
+	client->empty = true;
+	r = open_client(client, application, folder, &own, options);
 	if (r < 0) {
 		if (options->why && options->why_size)
 			snprintf(options->why, options->why_size, "%s",
@@ -191,11 +203,11 @@ struct waiting {
 	uint64_t call;       /* whose reply; 0: anything */
 	uint64_t handle;     /* that it waits under */
 	int64_t timeout;     /* from the first look at the clock on; that is not where a message passes at once */
-	int64_t deadline;    /* 0: there was none yet: deadline_of() */
+	int64_t deadline;    /* 0: there was none yet: client_deadline() */
 	int64_t began;
 };
 
-static int64_t deadline_of(struct waiting *waiting)
+int64_t client_deadline(struct waiting *waiting)
 {
 	if (!waiting->deadline)
 		waiting->deadline = ep_deadline(waiting->timeout);
@@ -209,7 +221,7 @@ static int stale(struct epochd_client *client, struct waiting *waiting)
 	int r;
 
 	if (client->told && client->flags & EPOCHD_RECONNECT) {
-		r = waiting ? client_join(client, deadline_of(waiting)) : client_read_session(client);
+		r = waiting ? client_join(client, client_deadline(waiting)) : client_read_session(client);
 		if (r == 0 && !client_is_stale(client))
 			return 0;
 		return r < 0 ? r : -ESTALE;
@@ -436,8 +448,12 @@ int epochd_release(struct epochd_client *client, const struct epochd_message *me
 	return ep_release(&client->link.consumer, &buffer);
 }
 
-/* True: nothing is there, and the bell will ring. */
-static bool arm(struct epochd_client *client)
+int client_take_wanted(struct epochd_client *client, struct waiting *waiting)
+{
+	return take_wanted(client, waiting->out, waiting->call);
+}
+
+bool client_arm(struct epochd_client *client)
 {
 	if (client->armed)   /* and perhaps rung since */
 		ep_bell_drain(client->link.bell);
@@ -476,7 +492,7 @@ static int sleep_until(struct epochd_client *client, struct waiting *waiting)
 		{ .fd = client->ring_owed ? client->link.ring : -1, .events = POLLOUT },
 	};
 	struct timespec left;
-	int n = ppoll(awaited, ARRAY_SIZE(awaited), ep_until(deadline_of(waiting), &left), NULL);
+	int n = ppoll(awaited, ARRAY_SIZE(awaited), ep_until(client_deadline(waiting), &left), NULL);
 
 	if (n == 0)
 		return -ETIMEDOUT;
@@ -500,7 +516,7 @@ static int spin(struct epochd_client *client, struct waiting *waiting)
 
 		if (!waiting->began)
 			waiting->began = now;
-		if (now >= deadline_of(waiting))
+		if (now >= client_deadline(waiting))
 			return -ETIMEDOUT;
 		if (client->wait.mode != EPOCHD_BUSY) {
 			if (now - waiting->began > EP_SPIN_NS)
@@ -520,7 +536,7 @@ static int sleep_for(struct epochd_client *client, struct waiting *waiting)
 	if (!waiting->began && ep_wait_learns(&client->wait))
 		waiting->began = ep_now();
 	while (r == 0) {
-		if (arm(client))
+		if (client_arm(client))
 			r = sleep_until(client, waiting);
 		if (r == 0 || r == -ETIMEDOUT) {
 			int last = take_wanted(client, waiting->out, waiting->call);
@@ -542,6 +558,8 @@ static int take_in_time(struct epochd_client *client, struct waiting *waiting)
 	r = look_whether_over(client, waiting);   /* as it may have been before this one came, and was kept */
 	if (r < 0)
 		return r;
+	if (client->inside)
+		return inside_wait(client, waiting);
 	waiting->began = 0;
 	if (client->ring_owed)
 		ring_application(client);
@@ -565,7 +583,7 @@ static int rest(struct epochd_client *client, struct waiting *waiting)
 	if (client->ring_owed)
 		ring_application(client);
 	r = hear(client, waiting);
-	if (r == 0 && (polls || arm(client)))
+	if (r == 0 && (polls || client_arm(client)))
 		return -EAGAIN;
 	if (r == 0)
 		r = take_wanted(client, waiting->out, 0);
@@ -606,7 +624,51 @@ int epochd_receive(struct epochd_client *client, struct epochd_message *out, int
 	r = client_is_stale(client) ? 0 : take_wanted(client, out, 0);
 	if (r == 0)
 		r = await(client, out, timeout);
+	if (r < 0)
+		client->empty = true;
 	return r < 0 ? r : 0;
+}
+
+/* ---- told when there is something ---- */
+
+int epochd_on_readable(struct epochd_client *client, epochd_readable_fn *fn, void *user)
+{
+	if (ep_is_inherited(&client->family))
+		return -ECHILD;
+	client->readable = fn;
+	client->readable_user = user;
+	client->empty = true;
+	return 0;
+}
+
+int client_tell_readable(struct epochd_client *client)
+{
+	bool readable = client->kept_count || ep_has_next(&client->link.consumer) || client_is_stale(client);
+
+	if (!readable || !client->empty)
+		return 0;
+	client->empty = false;
+	client->readable(client, client->readable_user);
+	return 1;
+}
+
+int epochd_client_dispatch(struct epochd_client *client)
+{
+	int r;
+
+	if (ep_is_inherited(&client->family))
+		return -ECHILD;
+	if (!client->readable)
+		return -EINVAL;
+	r = client_read_session(client);
+	if (r == 0 && client->ring_owed)
+		ring_application(client);
+	/* An end is told as well: who then receives hears it. */
+	if (client_tell_readable(client))
+		return 1;
+	if (r < 0)
+		return r;
+	return client->empty && client->wait.mode != EPOCHD_BUSY && !client_arm(client) ? client_tell_readable(client) : 0;
 }
 
 /* ---- calls ---- */

@@ -51,6 +51,11 @@ struct epochd_client {
 	bool ring_owed;            /* the application's bell was full */
 	struct ep_wait wait;
 	uint32_t looks;            /* by somebody who polls, which found nothing */
+	struct epochd_app *inside;         /* inside.h: whose turns it takes while it waits; NULL */
+	struct epochd_client *next_inside;
+	epochd_readable_fn *readable;
+	void *readable_user;
+	bool empty;                /* so when something comes that is to be told */
 	uint32_t passed;           /* messages, since it was last looked if the session is there */
 
 	char folder[EP_FOLDER_SIZE];   /* of the instance */
@@ -69,6 +74,16 @@ struct epochd_client {
 	uint64_t calls;
 	char why[512];
 };
+
+struct waiting;
+
+/* client.c, for inside.c */
+int client_connect(struct epochd_client **out, const char *application, const char *folder,
+		   const struct epochd_type *types, size_t count, const struct epochd_options *options);
+int client_take_wanted(struct epochd_client *client, struct waiting *waiting);   /* 1, 0: none, or the error */
+bool client_arm(struct epochd_client *client);          /* true: nothing is there, and the bell will ring */
+int64_t client_deadline(struct waiting *waiting);
+int client_tell_readable(struct epochd_client *client);   /* 1: it was empty, and is not any more, and that was told */
 
 /* client_session.c: what the supervisor says. Each returns 0 or the client's error. */
 int client_read_session(struct epochd_client *client);            /* all that is there; never blocks */

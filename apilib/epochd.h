@@ -255,6 +255,13 @@ EPOCHD_API int epochd_reconnect(struct epochd_client *client, int64_t timeout);
  * tells of the next. (Not with EPOCHD_BUSY.) */
 EPOCHD_API int epochd_client_fd(const struct epochd_client *client);
 
+/* fn is called by epochd_client_dispatch() when there is something to receive and there was nothing before: since
+ * epochd_receive() said -EAGAIN, or another error. NULL: nobody is. Of a client inside, by its application's turns as well. */
+typedef void epochd_readable_fn(struct epochd_client *client, void *user);
+EPOCHD_API int epochd_on_readable(struct epochd_client *client, epochd_readable_fn *fn, void *user);
+/* When epochd_client_fd() is readable. 1: it was called; 0: there was nothing to call it for. Does not wait. */
+EPOCHD_API int epochd_client_dispatch(struct epochd_client *client);
+
 /* Why the last call failed, where that needs more words than its error; "" otherwise. Borrowed until the next
  * call. */
 EPOCHD_API const char *epochd_client_why(const struct epochd_client *client);
@@ -295,6 +302,14 @@ EPOCHD_API int epochd_attach_modules(struct epochd_app **out, struct epochd_modu
  * block. NULL is fine. */
 EPOCHD_API void epochd_detach(struct epochd_app *app);
 EPOCHD_API uint32_t epochd_app_epoch(const struct epochd_app *app);
+
+/* A client of this application in its own process, for the thread that dispatches and no other (those use epochd_connect()):
+ * registered, shown and counted as any, and its messages go nowhere but through its rings. Where it waits its application is
+ * dispatched; within a handler only what it has sent itself is handled meanwhile. Ends with the epoch: no EPOCHD_RECONNECT.
+ * Before epochd_detach().
+ *   -EDEADLK   in a handler, on_joined or on_gone; and of calls that wait: in a handler, for what only another would send */
+EPOCHD_API int epochd_connect_inside(struct epochd_client **out, struct epochd_app *app, const struct epochd_type *types,
+				     size_t count, const struct epochd_options *options);
 
 /* Who handles a type; called by epochd_dispatch(). Before that returns, payload is the handler's to read: a
  * copy, unless the type is EPOCHD_IN_PLACE. Messages without a handler are dropped, and counted. */

@@ -37,6 +37,8 @@ libep_la_SOURCES = \
 	%D%/geometry.c \
 	%D%/geometry.h \
 	%D%/handle.h \
+	%D%/inside.c \
+	%D%/inside.h \
 	%D%/json.c \
 	%D%/large.c \
 	%D%/large.h \

@@ -270,6 +270,14 @@ static void is_confused(struct reaper *reaper, struct client *client)
 	app_save(service->app);
 }
 
+/* In its application's own process, which is watched as a whole: it answers only where it waits. */
+static bool is_inside(const struct reaper *reaper, const struct client *client)
+{
+	const struct session *session = client->session, *attached = reaper->service->attached;
+
+	return session && attached && session->pid && session->pid == attached->pid;
+}
+
 static void look(struct reaper *reaper, struct client *client, int64_t now)
 {
 	struct reaper_link *link = &client->reaped_as;
@@ -278,7 +286,7 @@ static void look(struct reaper *reaper, struct client *client, int64_t now)
 		is_confused(reaper, client);
 		return;
 	}
-	if (has_moved(client)) {
+	if (has_moved(client) || is_inside(reaper, client)) {
 		reaper_heard(reaper, client);
 		return;
 	}

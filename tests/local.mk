@@ -125,13 +125,15 @@ tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
 # The one that hostile.sh lets loose knows the library's inside; the other one does not.
 check_PROGRAMS += tests/lib/detacher tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile \
-	tests/lib/caller tests/lib/large tests/lib/mapper tests/lib/modular tests/lib/mutator tests/lib/orphan tests/lib/pooled_client tests/lib/pooled_server tests/lib/reuser
+	tests/lib/caller tests/lib/inside tests/lib/large tests/lib/mapper tests/lib/modular tests/lib/mutator tests/lib/orphan tests/lib/pooled_client tests/lib/pooled_server tests/lib/reuser
 tests_lib_pooled_client_SOURCES = tests/lib/pooled_client.c tests/lib/pooled.h
 tests_lib_pooled_client_LDADD = libepochd.la
 tests_lib_pooled_server_SOURCES = tests/lib/pooled_server.c tests/lib/pooled.h
 tests_lib_pooled_server_LDADD = libepochd.la -lpthread
 tests_lib_caller_SOURCES = tests/lib/caller.c
 tests_lib_caller_LDADD = libepochd.la
+tests_lib_inside_SOURCES = tests/lib/inside.c
+tests_lib_inside_LDADD = libepochd.la
 tests_lib_large_SOURCES = tests/lib/large.c
 tests_lib_large_LDADD = libepochd.la
 tests_lib_modular_SOURCES = tests/lib/modular.c
@@ -219,6 +221,7 @@ integration_tests = \
 	tests/integration/group_restart.sh \
 	tests/integration/health.sh \
 	tests/integration/hostile.sh \
+	tests/integration/inside.sh \
 	tests/integration/intensity.sh \
 	tests/integration/keep.sh \
 	tests/integration/keepalive.sh \
