@@ -580,7 +580,7 @@ int epochd_app_allocate(struct epochd_app *app, uint64_t handle, size_t size, vo
 	return r;
 }
 
-static int free_of(const struct epochd_app *app, struct member *member, void *memory)
+static int free_of(struct epochd_app *app, struct member *member, void *memory)
 {
 	struct ep_buffer buffer = { 0 };
 	int r;
@@ -590,6 +590,8 @@ static int free_of(const struct epochd_app *app, struct member *member, void *me
 	if (r == 0)
 		r = ep_free(&member->producer, &buffer);
 	unlock_producer(app, member);
+	if (r == -ENOENT || r == -EINVAL)
+		app_count(app, &app->counts.refused[EP_HANDLE_GOOD]);   /* it is told with the others */
 	return r == -ENOENT ? -EINVAL : r;
 }
 

@@ -191,8 +191,12 @@ void epochd_app_release(struct epochd_app *app, struct epochd_message *message)
 	struct kept *kept = inside(message);
 	enum kept_kind kind = (enum kept_kind)kept->kind;
 
-	if (kind == KEPT_NOTHING || ep_is_inherited(&app->family))
+	if (ep_is_inherited(&app->family))
 		return;
+	if (kind == KEPT_NOTHING) {
+		app_count(app, &app->counts.refused[EP_HANDLE_GOOD]);
+		return;
+	}
 	tell_released(app, message);
 	if (kind == KEPT_BUFFER)
 		release_buffer(kept->member, &kept->buffer);

@@ -99,7 +99,8 @@ static int say_handles(struct epochd_app *app)
 static int say_broken_again(const struct epochd_app *app, const struct member *member)
 {
 	struct ep_wire_broken broken = { .head = ep_wire_make(EP_WIRE_BROKEN, sizeof broken),
-					 .handle = member->peer.handle };
+					 .handle = member->peer.handle,
+					 .kicked = member->broken_by == EPOCHD_GONE_KICKED };
 
 	snprintf(broken.text, sizeof broken.text, "%s", member->broken_by == EPOCHD_GONE_KICKED ?
 		 "the application sent it away" : member->consumer.why ? member->consumer.why :

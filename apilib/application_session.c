@@ -87,10 +87,10 @@ void app_tell_refusals(struct epochd_app *app)
 		app->refused_told = sum;
 }
 
-static bool say_broken(struct epochd_app *app, uint64_t handle, const char *why)
+static bool say_broken(struct epochd_app *app, uint64_t handle, bool kicked, const char *why)
 {
 	struct ep_wire_broken broken = { .head = ep_wire_make(EP_WIRE_BROKEN, sizeof broken),
-					 .handle = handle };
+					 .handle = handle, .kicked = kicked };
 
 	snprintf(broken.text, sizeof broken.text, "%s", why);
 	return say(app, &broken);
@@ -103,7 +103,7 @@ void app_break(struct epochd_app *app, struct member *member, enum epochd_gone b
 	if (member->broken)
 		return;
 	member->broken_by = by;
-	member->broken = say_broken(app, member->peer.handle, why);
+	member->broken = say_broken(app, member->peer.handle, by == EPOCHD_GONE_KICKED, why);
 	if (!member->broken)
 		app_activate(app, member);   /* to come by here again */
 }
@@ -204,7 +204,7 @@ static int on_joined(struct epochd_app *app, const struct ep_wire_joined *joined
 	if (r == 0)
 		r = open_member(&member, app, joined, fds, &why);
 	if (r < 0) {   /* it may have written there already */
-		say_broken(app, joined->handle,
+		say_broken(app, joined->handle, r != -EBADMSG,
 			   r == -EBADMSG ? why : "the application has no room for it");
 		return 0;
 	}

@@ -377,7 +377,7 @@ struct epochd_app_counts {
 	uint64_t unhandled;           /* no handler, or unknown */
 	uint64_t would_block;         /* -EAGAIN of epochd_app_send() and _allocate() */
 	uint64_t joined, gone;
-	uint64_t refused[6];          /* by enum epochd_verdict */
+	uint64_t refused[6];          /* by enum epochd_verdict; [EPOCHD_GOOD]: memory given back that was not its own (any more) */
 };
 EPOCHD_API void epochd_app_counts(const struct epochd_app *app, struct epochd_app_counts *out);
 

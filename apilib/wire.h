@@ -181,7 +181,8 @@ struct ep_wire_drained {
 	uint64_t held, held_bytes;        /* buffers sent and never released */
 };
 
-/* Handles that the application refused since it attached, by verdict (registry_view.h); odometers. */
+/* Handles that the application refused since it attached, by verdict (registry_view.h); odometers. In the place of the good
+ * ones: how often it gave back memory that was not its own, or not any more. */
 struct ep_wire_refusals {
 	struct ep_wire_head head;
 	uint64_t count[6];
@@ -191,6 +192,8 @@ struct ep_wire_refusals {
 struct ep_wire_broken {
 	struct ep_wire_head head;
 	uint64_t handle;
+	uint32_t kicked;                  /* 1: the application asked for it */
+	uint32_t reserved;
 	char text[EP_WIRE_TEXT];
 };
 

@@ -119,6 +119,7 @@ static void get_stats(struct request *request)
 		.unclean_runs = epochd->unclean_runs,
 		.segments_cleaned = epochd->segments_cleaned,
 		.warnings = epochd->warnings, .warning_count = epochd->warning_count,
+		.refusals = &epochd->refusals,
 	};
 	struct text text = { 0 };
 

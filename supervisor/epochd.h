@@ -10,6 +10,7 @@
 #include <ev.h>
 
 #include "store/store.h"
+#include "supervisor/refusals.h"
 #include "supervisor/report.h"
 
 struct app;
@@ -72,6 +73,7 @@ struct epochd {
 	struct config **retired;        /* configurations that something removed still runs under */
 	size_t retired_count;
 
+	struct refusals refusals;       /* of api.sock and the channels, in this run */
 	bool no_oom_counts;             /* the memory controller is off: not asked again */
 	struct rlimit nofile;           /* as it was when we were started, for our children */
 	struct reload *reload;

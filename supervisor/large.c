@@ -108,6 +108,8 @@ bool large_ask(struct service *service, struct session *session, const struct ep
 
 	if (session != service->attached && client != session->client)
 		return false;
+	if (!client && session == service->attached)   /* or it went just now */
+		session_count(session, REFUSAL_unknown_client, "it asks for a buffer for a client that there is not");
 	if (!client || !client->there)   /* gone meanwhile: its application hears that as well */
 		return true;
 	r = answer(service, client, session, &slot);

@@ -104,6 +104,8 @@ libsupervisor_la_SOURCES = \
 	%D%/printable.h \
 	%D%/problem.c \
 	%D%/problem.h \
+	%D%/refusals.c \
+	%D%/refusals.h \
 	%D%/recovery.c \
 	%D%/recovery.h \
 	%D%/reload.c \

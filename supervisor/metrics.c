@@ -316,6 +316,12 @@ static void put_supervisor(const struct metrics *m, const struct epochd *epochd)
 	    epochd->unclean_runs);
 	one(m, "epochd_segments_cleaned", COUNTER, "Segments removed at the start of a run.",
 	    epochd->segments_cleaned);
+	family(m, "epochd_refused", COUNTER, "What was refused on api.sock and over channels in this run, by reason.");
+	for (int i = 0; i < REFUSALS_COUNT; i++) {
+		fputs("epochd_refused_total{", m->stream);
+		put_label(m, "reason", refusal_name((enum refusal)i));
+		fprintf(m->stream, "} %" PRIu64 "\n", epochd->refusals.count[i]);
+	}
 	one(m, "epochd_warnings", GAUGE, "Warnings that stand in the stats.",
 	    epochd->warning_count);
 	store_health(epochd->store, &health);

@@ -23,4 +23,6 @@ void pulse_start(struct pulse *pulse);
 void pulse_stop(struct pulse *pulse);
 /* Its watchdog is due: has it taken messages since the last time that it was? */
 bool pulse_has_moved(struct pulse *pulse);
+/* A PING of that serial was sent. */
+static inline bool pulse_asked(const struct pulse *pulse, uint64_t serial) { return serial && serial <= pulse->asked; }
 #endif

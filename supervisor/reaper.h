@@ -42,4 +42,6 @@ void reaper_heard(struct reaper *reaper, struct client *client);
 void reaper_remove_all(struct reaper *reaper);
 /* keepalive may have changed. */
 void reaper_reconfigured(struct reaper *reaper);
+/* A PING of that serial was sent to somebody. */
+static inline bool reaper_asked(const struct reaper *reaper, uint64_t serial) { return serial && serial <= reaper->pings; }
 #endif

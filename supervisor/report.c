@@ -2,6 +2,8 @@
 
 #include "supervisor/report.h"
 
+#include "supervisor/refusals.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,16 +110,26 @@ static json_t *instance_json(const struct report_supervisor *supervisor)
 			 "boot_id", report_text(supervisor->boot_id));
 }
 
+static json_t *refusals_json(const struct refusals *refusals)
+{
+	json_t *object = refusals ? json_object() : json_null();
+
+	for (int i = 0; refusals && i < REFUSALS_COUNT; i++)
+		json_object_set_new(object, refusal_name((enum refusal)i), json_integer((json_int_t)refusals->count[i]));
+	return object;
+}
+
 static json_t *supervisor_json(const struct report_supervisor *supervisor)
 {
-	return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:o}",
+	return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:o, s:o}",
 			 "pid", count_or_null((uint64_t)supervisor->pid, supervisor->pid > 0),
 			 "version", report_text(supervisor->version),
 			 "started_at", report_time(supervisor->started_at),
 			 "runs", (json_int_t)supervisor->runs,
 			 "unclean_runs", (json_int_t)supervisor->unclean_runs,
 			 "segments_cleaned", (json_int_t)supervisor->segments_cleaned,
-			 "warnings", warnings_json(supervisor));
+			 "warnings", warnings_json(supervisor),
+			 "refused", refusals_json(supervisor->refusals));
 }
 
 json_t *report_stats_json(const struct report_supervisor *supervisor, json_t *apps)

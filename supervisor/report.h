@@ -30,6 +30,7 @@ struct report_supervisor {
 	uint64_t runs, unclean_runs, segments_cleaned;
 	const struct report_warning *warnings;
 	size_t warning_count;
+	const struct refusals *refusals;   /* NULL: null */
 };
 
 struct report_app {

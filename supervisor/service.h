@@ -32,6 +32,7 @@ struct service {
 	uint32_t types;                /* of the tables */
 	struct ep_meter_page *meter;   /* of the epoch that was attached last; NULL: none */
 	uint32_t meter_types;
+	uint64_t double_frees;         /* as the attached one last said */
 	int bell;                      /* of the attached one, open for both: -1 */
 	struct session *joining, **joining_end;   /* whose JOIN waits for room in its session */
 	ev_timer slice;                /* runs while something of an ended epoch is to be done */

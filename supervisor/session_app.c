@@ -102,6 +102,8 @@ static bool on_attach(struct session *session, struct ep_wire_attach *attach)
 	int r;
 
 	session_text(name, sizeof name, attach->app);
+	if (!app && !*name)
+		session_count(session, REFUSAL_unnamed, "it attaches as no application");
 	if (!app) {
 		session_refuse(session, -ENOENT, "there is no application %s in instance %s: see epochctl status", name,
 			       epochd->config->instance);
@@ -216,6 +218,7 @@ static bool on_ready(struct session *session)
 	session->role = SESSION_ATTACHED;
 	service->attaching = NULL;
 	service->attached = session;
+	service->double_frees = 0;
 	clients_begin(service->clients, app->epoch);
 	trace_attached(app, false);
 	log_debug(0, "app %s epoch %u: attached by pid %d", app_name(app), app->epoch, (int)session->pid);
@@ -238,6 +241,19 @@ void app_on_drained(const struct service *service, const struct ep_wire_drained 
 		clients_drained(service->clients, client, &counts);
 }
 
+void app_on_refusals(const struct session *session, const struct ep_wire_refusals *refusals)
+{
+	struct service *service = session->service;
+	uint64_t before = service->double_frees;
+
+	clients_refused(service->clients, refusals->count);
+	service->double_frees = refusals->count[0];
+	if (refusals->count[0] > before &&
+	    refusals_add(&service->app->epochd->refusals, REFUSAL_double_free, refusals->count[0] - before))
+		log_notice(0, "app %s epoch %u: gives back memory that is not its own, or not any more (double_free); this is said "
+			   "once", app_name(service->app), service->app->epoch);
+}
+
 void app_on_broken(const struct service *service, const struct ep_wire_broken *broken)
 {
 	struct client *client = clients_find(service->clients, broken->handle);
@@ -246,6 +262,8 @@ void app_on_broken(const struct service *service, const struct ep_wire_broken *b
 	session_text(text, sizeof text, broken->text);
 	if (!client || !client->there)
 		return;
+	if (!broken->kicked)
+		refusals_add(&service->app->epochd->refusals, REFUSAL_broken, 1);
 	log_notice(0, "app %s epoch %u: client %#018llx is sent away: %s", app_name(service->app),
 		   service->app->epoch, (unsigned long long)client->handle, text);
 	sessions_kick(service->app, client, text);
@@ -257,7 +275,7 @@ static bool on_attaching(struct session *session, const union ep_wire_packet *pa
 		return app_on_table(session, packet);
 	if (packet->head.kind == EP_WIRE_READY)
 		return on_ready(session);
-	session_malformed(session, "it says what is not its turn while it attaches");
+	session_malformed(session, REFUSAL_out_of_turn, "it says what is not its turn while it attaches");
 	return false;
 }
 
@@ -275,11 +293,15 @@ bool app_on_packet(struct session *session, union ep_wire_packet *packet)
 		app_on_broken(session->service, &packet->broken);
 		return true;
 	case EP_WIRE_REFUSALS:
-		clients_refused(session->service->clients, packet->refusals.count);
+		app_on_refusals(session, &packet->refusals);
 		return true;
 	case EP_WIRE_LARGE:
 		return large_ask(session->service, session, &packet->large);
 	case EP_WIRE_PONG:
+		if (!pulse_asked(&session->service->pulse, packet->pong.serial)) {
+			session_count(session, REFUSAL_stray_pong, "it answers a ping that nobody sent it");
+			return true;
+		}
 		if (session->service->app->config->readiness == READINESS_ATTACH)
 			app_watchdog_start(session->service->app);
 		return true;
@@ -287,7 +309,7 @@ bool app_on_packet(struct session *session, union ep_wire_packet *packet)
 		app_detached(session);
 		return false;
 	default:
-		session_malformed(session, "it says what is not an application's to say");
+		session_malformed(session, REFUSAL_out_of_turn, "it says what is not an application's to say");
 		return false;
 	}
 }

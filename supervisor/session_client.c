@@ -303,7 +303,7 @@ static bool on_join(struct session *session, const struct ep_wire_join *wire)
 	int r;
 
 	if (session->role != SESSION_CLIENT) {
-		session_malformed(session, "it joins out of turn");
+		session_malformed(session, session->role == SESSION_NEW ? REFUSAL_unregistered : REFUSAL_out_of_turn, "it joins out of turn");
 		return false;
 	}
 	/* It may have been offered an epoch twice before it answered, and answers both. */
@@ -354,6 +354,8 @@ bool client_takes(struct session *session, const char *asked, const char *named,
 	char name[EP_NAME_SIZE];
 
 	session_text(name, sizeof name, asked);
+	if (!*name)
+		session_count(session, REFUSAL_unnamed, "it asks for no application");
 	if (!app || app->removed) {
 		session_refuse(session, -ENOENT, "there is no application %s in instance %s: see epochctl "
 			       "status", name, epochd->config->instance);
@@ -377,7 +379,7 @@ bool client_takes(struct session *session, const char *asked, const char *named,
 static bool on_hello(struct session *session, struct ep_wire_hello *hello)
 {
 	if (session->role != SESSION_NEW) {
-		session_malformed(session, "it says hello twice");
+		session_malformed(session, REFUSAL_out_of_turn, "it says hello twice");
 		return false;
 	}
 	if (!client_takes(session, hello->app, hello->name, hello->nonce))
@@ -394,7 +396,7 @@ static bool on_large(struct session *session, const struct ep_wire_large *wire)
 		return true;
 	if (session->role == SESSION_CLIENT && large_ask(session->service, session, wire))
 		return true;
-	session_malformed(session, "it asks for a buffer out of turn");
+	session_malformed(session, REFUSAL_unregistered, "it asks for a buffer, and is no client");
 	return false;
 }
 
@@ -413,9 +415,15 @@ bool client_on_packet(struct session *session, union ep_wire_packet *packet)
 	case EP_WIRE_LARGE:
 		return on_large(session, &packet->large);
 	case EP_WIRE_PONG:
+		if (session->role == SESSION_NEW) {
+			session_malformed(session, REFUSAL_stray_pong, "it answers a ping, and is nobody");
+			return false;
+		}
+		if (!session->service || !reaper_asked(&session->service->reaper, packet->pong.serial))
+			session_count(session, REFUSAL_stray_pong, "it answers a ping that nobody sent it");
 		return true;
 	default:
-		session_malformed(session, "it says what is not a client's to say");
+		session_malformed(session, REFUSAL_out_of_turn, "it says what is not a client's to say");
 		return false;
 	}
 }

@@ -11,6 +11,7 @@
 #include "apilib/geometry.h"
 #include "apilib/registry.h"
 #include "apilib/wire.h"
+#include "supervisor/refusals.h"
 
 struct app;
 struct client;
@@ -58,7 +59,6 @@ struct sessions {
 	struct session all;               /* head of the circle */
 	struct session *news, **news_end;
 	uint64_t count;
-	bool malformed_logged;
 	bool abandoned;
 };
 
@@ -72,7 +72,8 @@ bool session_has_room(const struct session *session);   /* for one packet, at le
 void session_refuse(struct session *session, int error, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 void session_has_news(struct session *session, enum session_news news);
-void session_malformed(struct session *session, const char *what);   /* logs and ends it */
+void session_malformed(struct session *session, enum refusal why, const char *what);   /* counts, logs and ends it */
+void session_count(const struct session *session, enum refusal why, const char *what); /* counts and logs */
 void session_init_slice(struct service *service);
 void session_text(char *out, size_t size, const char *text);   /* printable ASCII or UTF-8 of it */
 
@@ -96,6 +97,7 @@ bool client_takes(struct session *session, const char *app, const char *name, ui
 bool app_is_of_incarnation(const struct session *session, struct app *app, const char *token);
 bool app_on_table(struct session *session, const union ep_wire_packet *packet);
 void app_on_drained(const struct service *service, const struct ep_wire_drained *drained);
+void app_on_refusals(const struct session *session, const struct ep_wire_refusals *refusals);
 void app_on_broken(const struct service *service, const struct ep_wire_broken *broken);
 void service_save_counts(const struct service *service);
 bool app_on_packet(struct session *session, union ep_wire_packet *packet);

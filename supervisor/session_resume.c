@@ -72,6 +72,15 @@ static void take_back(struct session *session, struct client *client)
 	FAULT(client_resumed);
 }
 
+/* Nobody was ever given that. */
+static bool handle_may_be(const struct session *session, uint64_t handle)
+{
+	const struct app *app = session->service->app;
+
+	return ep_handle_epoch(handle) && ep_handle_epoch(handle) <= app->epoch && ep_handle_generation(handle) &&
+	       ep_handle_index(handle) < app->registry->slot_count;
+}
+
 /* False: the session is ended. */
 static bool resume_client(struct session *session, uint64_t handle, int memfd)
 {
@@ -82,6 +91,8 @@ static bool resume_client(struct session *session, uint64_t handle, int memfd)
 		r = take_channel(session, client, memfd);
 	else
 		client = NULL;   /* another has it, or nobody */
+	if (r == -EPERM || r == -EBADMSG || (!client && !handle_may_be(session, handle)))
+		session_count(session, REFUSAL_unknown_client, "it claims to be a client that there is not, or another's");
 	if (r == -EPERM || r == -EBADMSG) {
 		session_refuse(session, -EPERM, "pid %d is not the client 0x%016llx, or this is not its channel",
 			       (int)session->pid, (unsigned long long)handle);
@@ -271,13 +282,13 @@ bool app_on_resuming(struct session *session, const union ep_wire_packet *packet
 		app_on_broken(session->service, &packet->broken);
 		return true;
 	case EP_WIRE_REFUSALS:
-		clients_refused(session->service->clients, packet->refusals.count);
+		app_on_refusals(session, &packet->refusals);
 		return true;
 	case EP_WIRE_READY:
 		finish(session);
 		return true;
 	default:
-		session_malformed(session, "it says what is not its turn while it comes back");
+		session_malformed(session, REFUSAL_out_of_turn, "it says what is not its turn while it comes back");
 		return false;
 	}
 }

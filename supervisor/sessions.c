@@ -130,17 +130,20 @@ void session_refuse(struct session *session, int error, const char *format, ...)
 	session_end(session);
 }
 
-/* Said once for all: whoever does that may do it often. */
-void session_malformed(struct session *session, const char *what)
+/* Said once for each reason: whoever does that may do it often. */
+void session_count(const struct session *session, enum refusal why, const char *what)
 {
-	struct sessions *sessions = session->sessions;
-
-	if (!sessions->malformed_logged)
-		log_notice(0, "api: pid %d, uid %u: %s: its session is ended; this is said once",
-			   (int)session->pid, (unsigned)session->uid, what);
+	if (refusals_add(&session->sessions->epochd->refusals, why, 1))
+		log_notice(0, "api: pid %d, uid %u: %s (%s); this is said once", (int)session->pid,
+			   (unsigned)session->uid, what, refusal_name(why));
 	else
-		log_debug(0, "api: pid %d, uid %u: %s", (int)session->pid, (unsigned)session->uid, what);
-	sessions->malformed_logged = true;
+		log_debug(0, "api: pid %d, uid %u: %s (%s)", (int)session->pid, (unsigned)session->uid, what,
+			  refusal_name(why));
+}
+
+void session_malformed(struct session *session, enum refusal why, const char *what)
+{
+	session_count(session, why, what);
 	session_end(session);
 }
 
@@ -218,7 +221,7 @@ static bool on_first_with_fds(struct session *session)
 		return app_on_resume(session, &packet.resume_app, fds);
 	for (unsigned i = 0; i < count; i++)
 		closer_drop(closer, fds[i]);
-	session_malformed(session, "it sends descriptors, which nobody asked for");
+	session_malformed(session, REFUSAL_malformed, "it sends descriptors, which nobody asked for");
 	return false;
 }
 
@@ -250,7 +253,7 @@ static bool read_one(struct session *session, bool *more)
 			refuse_rights(session);
 			return true;
 		}
-		session_malformed(session, "it sends descriptors, which nobody asked for");
+		session_malformed(session, REFUSAL_malformed, "it sends descriptors, which nobody asked for");
 		return false;
 	}
 	r = ep_wire_receive(session->io.fd, &packet, fds, &count, 0);
@@ -258,7 +261,7 @@ static bool read_one(struct session *session, bool *more)
 	if (r == -EAGAIN)
 		return true;
 	if (r == -EPROTO) {
-		session_malformed(session, "what it says is no packet of this version");
+		session_malformed(session, REFUSAL_malformed, "what it says is no packet of this version");
 		return false;
 	}
 	if (r <= 0) {
@@ -405,7 +408,7 @@ static void on_late(EV_P_ ev_timer *w, int revents)
 		if (ev_now(EV_A) - session->since < patience)
 			more = true;
 		else
-			session_malformed(session, "it connected, and did not say what for");
+			session_malformed(session, REFUSAL_unregistered, "it connected, and did not say what for");
 	}
 	if (!more)
 		ev_timer_stop(EV_A_ w);

@@ -125,7 +125,9 @@ tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
 # The one that hostile.sh lets loose knows the library's inside; the other one does not.
 check_PROGRAMS += tests/lib/detacher tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile \
-	tests/lib/caller tests/lib/inside tests/lib/large tests/lib/mapper tests/lib/modular tests/lib/mutator tests/lib/orphan tests/lib/pooled_client tests/lib/pooled_server tests/lib/reuser
+	tests/lib/caller tests/lib/inside tests/lib/large tests/lib/mapper tests/lib/modular tests/lib/mutator tests/lib/orphan tests/lib/pooled_client tests/lib/pooled_server tests/lib/reuser tests/lib/refused
+tests_lib_refused_SOURCES = tests/lib/refused.c
+tests_lib_refused_LDADD = libep.la
 tests_lib_pooled_client_SOURCES = tests/lib/pooled_client.c tests/lib/pooled.h
 tests_lib_pooled_client_LDADD = libepochd.la
 tests_lib_pooled_server_SOURCES = tests/lib/pooled_server.c tests/lib/pooled.h
@@ -244,6 +246,7 @@ integration_tests = \
 	tests/integration/postgres.sh \
 	tests/integration/random_asks.sh \
 	tests/integration/redis.sh \
+	tests/integration/refusals.sh \
 	tests/integration/reload.sh \
 	tests/integration/resume.sh \
 	tests/integration/run_as_init.sh \

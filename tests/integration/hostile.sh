@@ -87,10 +87,11 @@ await_that "those that were told so to be sent away in the log" all_said
 said >"$dir/said"
 cmp -s "$dir/told" "$dir/said" ||
 	fail "sent away in the log, and told: $(diff "$dir/said" "$dir/told"); what they did: $(cat "$dir/hostile")"
-await_log "api: pid $hostile, uid [0-9]+: .*: its session is ended"
+await_log "api: pid $hostile, uid [0-9]+: .* \(malformed\); this is said once"
+expect_eq "$(api /v1/stats | jq .supervisor.refused.broken)" "$(wc -l <"$dir/told")" "how many are counted as broken;"
 for reason in "a line holds a number that is not its own" "a line is of no known kind" \
 	"a message is larger than its line" "a line names a buffer that does not exist" \
 	"a message is larger than its buffer" "a line names a buffer that was released" \
-	"a message is not as large as its type" "its counters make no sense" "it has no channel's magic"; do
+	"a line names a large buffer that was never made" "a message is not as large as its type" "its counters make no sense" "it has no channel's magic"; do
 	await_log "is sent away: $reason"
 done

@@ -134,7 +134,7 @@ START_TEST(stats_are_in_the_order_of_the_contract)
 		    "\"supervisor\":{\"pid\":4711,\"version\":\"0.1.0\","
 		    "\"started_at\":\"2025-11-22T20:14:02.511Z\",\"runs\":7,\"unclean_runs\":2,"
 		    "\"segments_cleaned\":1,\"warnings\":[{\"code\":\"store_unwritable\","
-		    "\"since\":\"2025-11-22T20:14:02.511Z\",\"text\":\"no space\"}]},"
+		    "\"since\":\"2025-11-22T20:14:02.511Z\",\"text\":\"no space\"}],\"refused\":null},"
 		    "\"apps\":[]}");
 }
 END_TEST
@@ -146,7 +146,7 @@ START_TEST(stats_without_a_supervisor_have_nulls)
 	assert_json(report_stats_json(&supervisor, json_array()),
 		    "{\"instance\":{\"name\":\"default\",\"uuid\":\"u\",\"boot_id\":\"b\"},"
 		    "\"supervisor\":{\"pid\":null,\"version\":null,\"started_at\":null,\"runs\":0,"
-		    "\"unclean_runs\":0,\"segments_cleaned\":0,\"warnings\":[]},\"apps\":[]}");
+		    "\"unclean_runs\":0,\"segments_cleaned\":0,\"warnings\":[],\"refused\":null},\"apps\":[]}");
 	ck_assert_ptr_null(report_stats_json(&supervisor, NULL));
 }
 END_TEST
