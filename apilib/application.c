@@ -21,6 +21,7 @@
 #include "apilib/message.h"
 #include "apilib/now.h"
 #include "apilib/place.h"
+#include "apilib/tracepoint.h"
 
 static const int64_t timeout_usual = 10000000000;
 enum { ASK_AGAIN_NS = 50000000 };
@@ -631,6 +632,7 @@ static int send_to(struct epochd_app *app, struct member *member, uint32_t type,
 	if (r > 0)
 		ep_bell_ring(member->ring);
 	app_count(app, &app->meter[type].sent);
+	EP_TRACEPOINT4(reply, member->peer.handle, type, context, size);
 	return 0;
 }
 

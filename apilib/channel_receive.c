@@ -4,6 +4,7 @@
 #include "apilib/channel.h"
 #include "apilib/channel_fence.h"
 #include "apilib/fault.h"
+#include "apilib/tracepoint.h"
 
 #include <errno.h>
 #include <string.h>
@@ -144,6 +145,7 @@ int ep_receive(struct ep_consumer *consumer, struct ep_received *out)
 	 * the producer writes over it. */
 	atomic_store_explicit(&head->consumed, next + 1, memory_order_release);
 	EP_FAULT(receive_done);
+	EP_TRACEPOINT3(receive, out->content.id, out->content.context, out->content.size);
 	if (next >= consumer->polls_at)
 		begin_to_poll(consumer);
 	return 1;

@@ -6,6 +6,7 @@
 #include "apilib/fault.h"
 #include "apilib/meter.h"
 #include "apilib/now.h"
+#include "apilib/tracepoint.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -301,6 +302,7 @@ ALWAYS_INLINE static inline int send_line(struct ep_producer *producer, const st
 	/* Relaxed: for people to look at. */
 	atomic_store_explicit(&head->sent, next + 1, memory_order_relaxed);
 	EP_FAULT(send_counted);
+	EP_TRACEPOINT3(send, send->id, send->context, send->size);
 	/* Relaxed: the fence above has ordered it. The exchange lets one ring only. */
 	armed = atomic_load_explicit(&head->armed, memory_order_relaxed);
 	return armed != EP_AWAKE && armed != EP_POLLING &&

@@ -60,6 +60,7 @@ libep_la_SOURCES = \
 	%D%/retry.h \
 	%D%/trace.c \
 	%D%/trace.h \
+	%D%/tracepoint.h \
 	%D%/types.c \
 	%D%/types.h \
 	%D%/wait.c \

@@ -13,7 +13,7 @@ CLEANFILES += contrib/epochd.service
 if WITH_SYSTEMD_UNIT
 systemdsystemunit_DATA = contrib/epochd.service
 endif
-dist_man_MANS += %D%/man/epochd-api.7
+dist_man_MANS += %D%/man/epochd-api.7 %D%/man/epochd-memory-api.7
 dist_pkgdata_DATA = %D%/schema/epochd-v1.schema.json
 dist_man_MANS += %D%/man/epochd.conf.5 %D%/man/epochd.3
 exampledir = $(docdir)/examples
@@ -40,7 +40,8 @@ EXTRA_DIST += $(bashcompletion_DATA)
 # The examples are built as a user would, from the installed header's folder and the library.
 example_cppflags = $(AM_CPPFLAGS) -I$(top_srcdir)/apilib
 noinst_PROGRAMS += contrib/examples/kv-server contrib/examples/kv-client contrib/examples/kv-inspect \
-	contrib/examples/kv-loop contrib/examples/blob-client contrib/examples/blob-server
+	contrib/examples/kv-loop contrib/examples/blob-client contrib/examples/blob-server \
+	contrib/examples/self
 contrib_examples_kv_server_SOURCES = %D%/examples/kv_server.c %D%/examples/kv.h
 contrib_examples_kv_server_CPPFLAGS = $(example_cppflags)
 contrib_examples_kv_server_LDADD = libepochd.la
@@ -59,7 +60,10 @@ contrib_examples_blob_client_LDADD = libepochd.la
 contrib_examples_blob_server_SOURCES = %D%/examples/push.c %D%/examples/blob.h
 contrib_examples_blob_server_CPPFLAGS = $(example_cppflags)
 contrib_examples_blob_server_LDADD = libepochd.la -lpthread
-dist_example_DATA += %D%/examples/kv_server.c %D%/examples/kv_client.c %D%/examples/kv.h %D%/examples/inspect.c \
+contrib_examples_self_SOURCES = %D%/examples/self.c
+contrib_examples_self_CPPFLAGS = $(example_cppflags)
+contrib_examples_self_LDADD = libepochd.la -lpthread
+dist_example_DATA += %D%/examples/self.c %D%/examples/kv_server.c %D%/examples/kv_client.c %D%/examples/kv.h %D%/examples/inspect.c \
 	%D%/examples/loop.c %D%/examples/in_place.c %D%/examples/push.c %D%/examples/blob.h %D%/examples/client.py
 
 # One page for each group of functions; the other names of a page, from its NAME section, lead to it.

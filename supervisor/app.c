@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "apilib/registry.h"
+#include "apilib/tracepoint.h"
 #include "store/store.h"
 #include "supervisor/clock.h"
 #include "supervisor/configuration.h"
@@ -223,6 +224,7 @@ void app_fence(struct app *app, enum ep_state state, struct ep_end end)
 	 * written when N came up; and a word that does not serve fails every handle from here on. */
 	atomic_store_explicit(&app->registry->fence, ep_fence_pack(app->epoch, state, end),
 			      memory_order_release);
+	EP_TRACEPOINT3(fence, app->config->name, app->epoch, state);
 	if (app->service && state != EP_UP && state != EP_STOPPING)
 		sessions_fence_moved(app->epochd->sessions, app);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "apilib/registry.h"
@@ -141,6 +142,19 @@ static int last_of_store(struct app *app, const struct found_at_start *at_start,
 	if (at_start->same_boot)
 		kill_unfenced(app, &row);
 	return 1;
+}
+
+/* Who else may look at handles without joining. */
+static void permit_registry(const struct app *app, const struct found_at_start *at_start)
+{
+	const struct config *config = app->epochd->config;
+	const char *name = app->config->name;
+
+	if (config->segments_group.gid != (gid_t)-1 &&
+	    fchownat(at_start->directory, name, (uid_t)-1, config->segments_group.gid, AT_SYMLINK_NOFOLLOW) < 0)
+		log_error(-errno, "app %s: its registry cannot be given to group %s", name, config->segments_group.name);
+	if (fchmodat(at_start->directory, name, config->segments_mode, 0) < 0)
+		log_error(-errno, "app %s: the mode of its registry", name);
 }
 
 static int make_registry(struct app *app, const struct found_at_start *at_start,
@@ -377,7 +391,7 @@ static void recover_from_words(struct app *app, const struct found_at_start *at_
 	FAULT(registry_recovered);
 }
 
-int app_recover(struct app *app, const struct found_at_start *at_start)
+static int recover(struct app *app, const struct found_at_start *at_start)
 {
 	struct epochd *epochd = app->epochd;
 	struct ep_registry_id id = { .uuid = epochd->uuid, .boot_id = epochd->boot_id,
@@ -421,6 +435,15 @@ int app_recover(struct app *app, const struct found_at_start *at_start)
 	memset(app->ledger->incarnation, 0, sizeof app->ledger->incarnation);
 	ledger_identity_set(app->ledger, 0, &app->identity);
 	return recover_anew(app, at_start, &id, &state);
+}
+
+int app_recover(struct app *app, const struct found_at_start *at_start)
+{
+	int r = recover(app, at_start);
+
+	if (r == 0)
+		permit_registry(app, at_start);
+	return r;
 }
 
 /* ---- going on ---- */

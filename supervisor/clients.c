@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "apilib/barrier.h"
+#include "apilib/tracepoint.h"
 #include "apilib/wire.h"
 #include "supervisor/clock.h"
 #include "supervisor/fault.h"
@@ -459,6 +460,7 @@ void clients_end(struct clients *clients, struct client *client, uint32_t why)
 	/* I3. Release: who sees it free sees nothing of the next one. */
 	atomic_store_explicit(&slot_of(clients, client)->handle, 0, memory_order_release);
 	FAULT(client_ended);
+	EP_TRACEPOINT3(reap, clients->place.name, client->handle, why);
 	client->there = false;
 	client->session = NULL;
 	if (clients->place.ended)

@@ -58,6 +58,7 @@ static void free_app(struct app_config *app)
 	free_list(app->shm);
 	free(app->group_of);
 	free(app->output.file);
+	free(app->origins.origin);
 	free_principals(app->clients.allow, app->clients.allow_count);
 	free(app);
 }
@@ -71,6 +72,9 @@ void config_free(struct config *config)
 	free(config->runtime_directory);
 	free(config->state_directory);
 	free(config->control.group);
+	free(config->api_group.name);
+	free(config->segments_group.name);
+	free(config->origins.origin);
 	free_principals(config->control.read, config->control.read_count);
 	free_principals(config->control.act, config->control.act_count);
 	free(config->http_listen);
@@ -150,6 +154,9 @@ static struct config *config_new(struct load *load)
 		.segment_directory = load_strdup(load, "/dev/shm"),
 		.cgroup = load_strdup(load, "auto"),
 		.api_mode = 0666,
+		.api_group.gid = (gid_t)-1,
+		.segments_mode = 0600,
+		.segments_group.gid = (gid_t)-1,
 		.control.gid = (gid_t)-1,
 		.keep_events = 100000,
 		.keep_incarnations = 10000,
@@ -246,6 +253,18 @@ static enum scope scope_of(const cfg_t *cfg)
 		if (strcmp(cfg->name, config_sections[scope].name) == 0)
 			return scope;
 	return IN_ROOT;
+}
+
+static const struct section *section_of_key(const struct key *key)
+{
+	for (enum scope scope = IN_ROOT; scope < SCOPES; scope++) {
+		const struct section *section = &config_sections[scope];
+
+		for (size_t i = 0; i < section->key_count; i++)
+			if (&section->keys[i] == key)
+				return section;
+	}
+	return &config_sections[IN_ROOT];
 }
 
 static bool is_of_app(enum scope scope)
@@ -480,6 +499,24 @@ static void check_app(struct load *load, struct app_config *app)
 	app->line = load->section_line;
 }
 
+/* Of a list, where it begins. */
+static void keep_origins(struct load *load, struct config_origins *out, const struct given *given, size_t count)
+{
+	out->origin = count ? calloc(count, sizeof *out->origin) : NULL;
+	if (count && !out->origin)
+		load->r = -ENOMEM;
+	for (size_t i = 0; out->origin && i < count; i++) {
+		const struct section *section = section_of_key(given[i].key);
+
+		if (i && given[i].key == given[i - 1].key)
+			continue;
+		out->origin[out->count++] = (struct config_origin){
+			.section = section == &config_sections[IN_ROOT] || section == &config_sections[IN_APPLICATION] ?
+					   "" : section->name,
+			.key = given[i].key->name, .file = load->config->files[given[i].file], .line = given[i].line };
+	}
+}
+
 /* Of libconfuse: a section with a title is whole. It is taken from the tree, so that a second one
  * of that name is not merged with it, and that no tree of a thousand sections comes into being. */
 static int on_section(cfg_t *cfg, cfg_opt_t *opt)
@@ -492,6 +529,7 @@ static int on_section(cfg_t *cfg, cfg_opt_t *opt)
 		check_name(load, scope);
 	} else if (load->app) {
 		check_app(load, load->app);
+		keep_origins(load, &load->app->origins, load->given_here, load->given_here_count);
 		append_app(load, STEAL(load->app));
 	}
 	load->title = NULL;
@@ -958,6 +996,7 @@ int config_load(struct config **out, const char *file, bool with_conf_d, config_
 	r = read_files(&load, file, with_conf_d);
 	if (r == 0 && load.r == 0 && !load.unread)
 		finish(&load);
+	keep_origins(&load, &load.config->origins, load.given, load.given_count);
 	mistakes_tell(&load, mistake, user);
 	if (load.r < 0)
 		r = load.r;

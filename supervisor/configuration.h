@@ -32,6 +32,21 @@ struct principal {
 
 /* One application. Times are ns; 0 is off where that makes sense. Lists of strings end in NULL, and
  * an empty list is NULL. */
+/* Where a value was given. Strings are of the configuration, or static. */
+struct config_origin {
+	const char *section, *key, *file;       /* section: "" of what stands outside of any */
+	int line;
+};
+struct config_origins {
+	struct config_origin *origin;
+	size_t count;
+};
+
+struct group_choice {
+	gid_t gid;                              /* (gid_t)-1: unchanged */
+	char *name;
+};
+
 struct app_config {
 	char *name;
 	char **command;
@@ -104,6 +119,7 @@ struct app_config {
 
 	const char *origin;                     /* the file it stands in, owned by the config */
 	int line;
+	struct config_origins origins;          /* of each value that was given */
 };
 
 struct group_config {
@@ -117,6 +133,9 @@ struct config {
 	char *runtime_directory;                /* NULL: not configured */
 	char *state_directory;                  /* NULL: not configured */
 	mode_t api_mode;                        /* 0666 */
+	struct group_choice api_group;
+	mode_t segments_mode;                   /* 0600 */
+	struct group_choice segments_group;
 	struct {
 		gid_t gid;                      /* of control.sock; (gid_t)-1: unchanged */
 		char *group;
@@ -134,6 +153,7 @@ struct config {
 	struct group_config *groups;
 	size_t group_count;
 	char **files;                           /* that were read, NULL at the end */
+	struct config_origins origins;          /* of each value outside of applications and groups */
 };
 
 /* Told each mistake: "FILE:LINE: application \"kv\": stop-timeout: expected a time such as 250ms or

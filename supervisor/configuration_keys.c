@@ -241,6 +241,17 @@ static const char *store_messages(struct load *load, const struct key *key, cons
 	return parse_count(value, 1000000000, field) < 0 ? "a number from 0 to 1000000000" : NULL;
 }
 
+/* I4: nobody but the supervisor writes there. */
+static const char *store_segments_mode(struct load *load, const struct key *key, const char *value, void *field)
+{
+	mode_t mode;
+
+	if (store_mode(load, key, value, &mode) || (mode & 0733) != 0600)
+		return "0600, 0640 or 0644";
+	*(mode_t *)field = mode;
+	return NULL;
+}
+
 static const char *store_restart(struct load *load, const struct key *key, const char *value,
 				 void *field)
 {
@@ -495,7 +506,12 @@ static const struct key root_keys[] = {
 	{ "cgroup",            store_cgroup, CONFIG(cgroup) },
 };
 static const struct key api_keys[] = {
+	{ "group", store_group_choice, CONFIG(api_group) },
 	{ "mode", store_mode, CONFIG(api_mode) },
+};
+static const struct key segments_keys[] = {
+	{ "group", store_group_choice, CONFIG(segments_group) },
+	{ "mode", store_segments_mode, CONFIG(segments_mode) },
 };
 static const struct key control_keys[] = {
 	{ "group", store_control_group, 0 },
@@ -596,6 +612,7 @@ static const struct key limits_keys[] = {
 const struct section config_sections[SCOPES] = {
 	[IN_ROOT] =         { "root",         false, IN_ROOT, KEYS(root_keys) },
 	[IN_API] =          { "api",          false, IN_ROOT, KEYS(api_keys) },
+	[IN_SEGMENTS] =     { "segments",     false, IN_ROOT, KEYS(segments_keys) },
 	[IN_CONTROL] =      { "control",      false, IN_ROOT, KEYS(control_keys) },
 	[IN_HTTP] =         { "http",         false, IN_ROOT, KEYS(http_keys) },
 	[IN_EVENTS] =       { "events",       false, IN_ROOT, KEYS(events_keys) },

@@ -16,7 +16,7 @@
 
 /* A section of the configuration, and the text around the sections. */
 enum scope {
-	IN_ROOT, IN_API, IN_CONTROL, IN_HTTP, IN_EVENTS, IN_INCARNATIONS,
+	IN_ROOT, IN_API, IN_SEGMENTS, IN_CONTROL, IN_HTTP, IN_EVENTS, IN_INCARNATIONS,
 	IN_GROUP,
 	IN_APPLICATION, IN_BACKOFF, IN_INTENSITY, IN_HEALTH, IN_OUTPUT, IN_LIMITS,
 	IN_CLIENTS, IN_CHANNEL, IN_KEEPALIVE, IN_TRACE,
@@ -154,6 +154,8 @@ const char *store_group(struct load *load, const struct key *key, const char *va
 const char *store_groups(struct load *load, const struct key *key, const char *value, void *field);
 const char *store_control_group(struct load *load, const struct key *key, const char *value,
 				void *field);
+const char *store_group_choice(struct load *load, const struct key *key, const char *value,
+			       void *field);
 const char *store_principal(struct load *load, const struct key *key, const char *value,
 			    void *field);
 /* Once its section is whole: the groups that go with its user; whether we may. */

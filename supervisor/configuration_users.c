@@ -184,6 +184,17 @@ const char *store_control_group(struct load *load, const struct key *key, const 
 	return NULL;
 }
 
+const char *store_group_choice(struct load *load, const struct key *key, const char *value, void *field)
+{
+	struct group_choice *choice = field;
+
+	(void)key;
+	if (find_group(value, &choice->gid) < 0)
+		return "the name of a group of this system";
+	replace(load, &choice->name, value);
+	return NULL;
+}
+
 static int parse_id(const char *text, uint32_t *id)
 {
 	uint64_t number;

@@ -159,6 +159,11 @@ void get_trace_file(struct request *request);
 void post_trace_on(struct request *request);
 void post_trace_off(struct request *request);
 
+/* ---- control_config.c ---- */
+
+void get_config(struct request *request);
+void get_app_config(struct request *request);
+
 /* ---- control_connections.c ---- */
 
 /* MHD_NotifyConnectionCallback; cls is the listener. */

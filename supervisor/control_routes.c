@@ -454,6 +454,8 @@ static const struct route routes[] = {
 	{ "/v1/apps/*/rings", get_rings, 0 },
 	{ "/v1/apps/*/messages", get_messages, 0 },
 	{ "/v1/apps/*/latency", get_latency, 0 },
+	{ "/v1/config", get_config, 0 },
+	{ "/v1/apps/*/config", get_app_config, 0 },
 	{ "/v1/apps/*/trace", get_trace, 0 },
 	{ "/v1/apps/*/trace/file", get_trace_file, 0, .acts = true },
 	{ "/v1/apps/*/trace/on", post_trace_on, QUERY_SIZE | QUERY_MESSAGES | QUERY_FIRST, .post = true },

@@ -358,6 +358,14 @@ static int read_boot_id(char id[static 40])
 	return n == 36 ? 0 : log_error(-ENODATA, "/proc/sys/kernel/random/boot_id: cannot be read");
 }
 
+/* In the order of paths.h. */
+static const char *directory_from(const char *option, const char *variable)
+{
+	const char *value = getenv(variable);
+
+	return option ? "command line" : value && *value ? "environment" : "";
+}
+
 static int make_paths(struct epochd *epochd, const struct epochd_options *options)
 {
 	const struct config *config = epochd->config;
@@ -366,6 +374,8 @@ static int make_paths(struct epochd *epochd, const struct epochd_options *option
 					    config->segment_directory);
 	int r = paths_state_base(&state, options->state_dir, config->state_directory);
 
+	epochd->runtime_from = directory_from(options->runtime_dir, "EPOCHD_RUNTIME_DIR");
+	epochd->state_from = directory_from(options->state_dir, "EPOCHD_STATE_DIR");
 	if (is_private < 0)
 		return log_error(is_private, "no runtime directory: choose one with --runtime-dir");
 	if (is_private && directory_make(runtime, 0700) < 0)

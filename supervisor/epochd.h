@@ -42,6 +42,7 @@ struct epochd {
 	int segments;                   /* the same, open */
 	char *runtime_dir;              /* of the instance: control.sock, api.sock */
 	char *state_dir;                /* of the instance: epochd.db */
+	const char *runtime_from, *state_from;   /* "command line", "environment", "default"; "": the configuration, or the default */
 	char boot_id[40];
 	char uuid[40];
 	int64_t started_at;             /* CLOCK_REALTIME, ns */

@@ -44,6 +44,7 @@ libsupervisor_la_SOURCES = \
 	%D%/control_access.c \
 	%D%/control_access.h \
 	%D%/control_clients.c \
+	%D%/control_config.c \
 	%D%/control_connections.c \
 	%D%/control_follow.c \
 	%D%/control_listen.c \
@@ -153,6 +154,7 @@ noinst_LTLIBRARIES += libctl.la
 libctl_la_SOURCES = \
 	%D%/ctl/call.c \
 	%D%/ctl/clients.c \
+	%D%/ctl/config.c \
 	%D%/ctl/client.c \
 	%D%/ctl/client.h \
 	%D%/ctl/ctl.c \

@@ -189,11 +189,11 @@ static json_t *clients_json(const struct app_config *config)
 
 	for (size_t i = 0; allow && i < config->clients.allow_count; i++)
 		json_array_append_new(allow, report_text(config->clients.allow[i].text));
-	return json_pack("{s:I, s:I, s:I, s:I, s:o}",
+	return json_pack("{s:I, s:I, s:o, s:o, s:o}",
 			 "max", (json_int_t)config->clients.max,
 			 "max-per-user", (json_int_t)config->clients.max_per_user,
-			 "large", (json_int_t)config->clients.large,
-			 "large-per-user", (json_int_t)config->clients.large_per_user,
+			 "large", size_json(config->clients.large),
+			 "large-per-user", size_json(config->clients.large_per_user),
 			 "allow", allow);
 }
 
@@ -218,8 +218,8 @@ static json_t *keepalive_json(const struct app_config *config)
 
 static json_t *trace_json(const struct app_config *config)
 {
-	return json_pack("{s:b, s:I, s:I, s:b, s:I}",
-			 "on", config->trace.on, "size", (json_int_t)config->trace.size,
+	return json_pack("{s:b, s:o, s:I, s:b, s:I}",
+			 "on", config->trace.on, "size", size_json(config->trace.size),
 			 "messages", (json_int_t)config->trace.messages, "first", config->trace.first,
 			 "saved", (json_int_t)config->trace.saved);
 }

@@ -423,7 +423,7 @@ static void closep(int *fd)
 }
 
 /* Bound beside the path and renamed, so that nobody finds one that does not listen. */
-static int listen_at(const char *path, mode_t mode)
+static int listen_at(const char *path, const struct config *config)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	CLEANUP(closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -437,7 +437,9 @@ static int listen_at(const char *path, mode_t mode)
 	unlink(address.sun_path);   /* of one who died right here */
 	if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
 		return -errno;
-	if (chmod(address.sun_path, mode) < 0 || listen(fd, BACKLOG) < 0 ||
+	if (config->api_group.gid != (gid_t)-1 && chown(address.sun_path, (uid_t)-1, config->api_group.gid) < 0)
+		log_error(-errno, "%s: cannot be given to group %s", path, config->api_group.name);
+	if (chmod(address.sun_path, config->api_mode) < 0 || listen(fd, BACKLOG) < 0 ||
 	    rename(address.sun_path, path) < 0) {
 		int r = -errno;
 
@@ -461,7 +463,7 @@ int sessions_new(struct sessions **out, struct epochd *epochd, const char *path)
 	sessions->news_end = &sessions->news;
 	sessions->path = strdup(path);
 	fd = sessions->path && closer_new(&sessions->closer) == 0 ?
-		     listen_at(path, epochd->config->api_mode) : -ENOMEM;
+		     listen_at(path, epochd->config) : -ENOMEM;
 	if (fd < 0) {
 		closer_free(sessions->closer);
 		free(sessions->path);

@@ -125,7 +125,12 @@ tests_torture_peer_LDADD = tests/libep_faulty.la -lpthread
 
 # The one that hostile.sh lets loose knows the library's inside; the other one does not.
 check_PROGRAMS += tests/lib/detacher tests/lib/fenced tests/lib/holder tests/lib/honest tests/lib/hostile \
-	tests/lib/caller tests/lib/inside tests/lib/large tests/lib/mapper tests/lib/modular tests/lib/mutator tests/lib/orphan tests/lib/pooled_client tests/lib/pooled_server tests/lib/reuser tests/lib/refused
+	tests/lib/caller tests/lib/inside tests/lib/large tests/lib/mapper tests/lib/modular tests/lib/mutator tests/lib/orphan tests/lib/pooled_client tests/lib/pooled_server tests/lib/reuser tests/lib/refused \
+	tests/lib/poster tests/lib/readable
+tests_lib_poster_SOURCES = tests/lib/poster.c
+tests_lib_poster_LDADD = libepochd.la -lpthread
+tests_lib_readable_SOURCES = tests/lib/readable.c
+tests_lib_readable_LDADD = libepochd.la
 tests_lib_refused_SOURCES = tests/lib/refused.c
 tests_lib_refused_LDADD = libep.la
 tests_lib_pooled_client_SOURCES = tests/lib/pooled_client.c tests/lib/pooled.h
@@ -201,6 +206,7 @@ integration_tests = \
 	tests/integration/child-stands-alone.sh \
 	tests/integration/clients.sh \
 	tests/integration/clock_stepped.sh \
+	tests/integration/config.sh \
 	tests/integration/confused.sh \
 	tests/integration/crowded.sh \
 	tests/integration/daemon.sh \
@@ -232,6 +238,7 @@ integration_tests = \
 	tests/integration/latency.sh \
 	tests/integration/lost.sh \
 	tests/integration/manuals.sh \
+	tests/integration/memory_api.sh \
 	tests/integration/messages.sh \
 	tests/integration/mutated.sh \
 	tests/integration/nginx.sh \
@@ -243,12 +250,16 @@ integration_tests = \
 	tests/integration/pid_namespace.sh \
 	tests/integration/pid_reuse.sh \
 	tests/integration/policies.sh \
+	tests/integration/posts.sh \
 	tests/integration/postgres.sh \
+	tests/integration/print.sh \
 	tests/integration/random_asks.sh \
+	tests/integration/readable.sh \
 	tests/integration/redis.sh \
 	tests/integration/refusals.sh \
 	tests/integration/reload.sh \
 	tests/integration/resume.sh \
+	tests/integration/rings.sh \
 	tests/integration/run_as_init.sh \
 	tests/integration/runtime_directory.sh \
 	tests/integration/run_mode.sh \
@@ -270,6 +281,7 @@ integration_tests = \
 	tests/integration/torture_supervisor.sh \
 	tests/integration/torture_supervisor_6_1.sh \
 	tests/integration/trace.sh \
+	tests/integration/tracepoints.sh \
 	tests/integration/unheard.sh \
 	tests/integration/unit_verify.sh \
 	tests/integration/users.sh \

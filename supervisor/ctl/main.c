@@ -75,6 +75,8 @@ static const struct command commands[] = {
 	  ctl_show_incarnations, NULL },
 	{ "events", "", "what happened, newest last",
 	  PAGED | TAKES(OPTION_FOLLOW) | TAKES(OPTION_APP), 0, 0, false, ctl_show_events, NULL },
+	{ "config", "[APP]", "the configuration in force, and where each value came from", 0, 0, 1, false, ctl_show_config,
+	  NULL },
 	{ "clients", "APP", "who is connected to it", 0, 1, 1, false, ctl_show_clients, NULL },
 	{ "rings", "APP [HANDLE]", "their rings and buffers", 0, 1, 2, false, ctl_show_rings, NULL },
 	{ "handle", "APP HANDLE", "whether a handle is good, and if not, why", 0, 2, 2, false,

@@ -23,7 +23,7 @@ page_options()
 helped()
 {
 	"$epochctl" --help
-	for command in status explain stats incarnations events clients rings handle kick messages call latency trace start stop restart \
+	for command in status explain stats incarnations events config clients rings handle kick messages call latency trace start stop restart \
 		reset signal reload shutdown doctor; do
 		"$epochctl" "$command" --help
 	done

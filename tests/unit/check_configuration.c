@@ -1424,7 +1424,7 @@ static const char *const documented[] = {
 	"start-timeout", "stop-signal", "stop-timeout", "watchdog", "health", "interval", "timeout",
 	"failures", "after", "group-of", "output", "file", "max-size", "strategy",
 	"clients", "max-per-user", "allow", "channel", "ring", "buffers", "large", "large-per-user",
-	"trace", "on", "size", "messages", "first", "saved",
+	"trace", "on", "size", "messages", "first", "saved", "segments",
 	"as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
 	"nproc", "rss", "rtprio", "rttime", "sigpending", "stack",
 };

@@ -243,11 +243,11 @@ START_TEST(the_configuration_is_shown_in_its_own_words)
 		    "\"failures\":3,\"after\":\"0s\"},\"after\":[\"db\"],"
 		    "\"group-of\":\"storage\",\"output\":{\"file\":\"/var/log/kv.log\","
 		    "\"max-size\":\"10M\",\"keep\":5},"
-		    "\"clients\":{\"max\":9,\"max-per-user\":8,\"large\":0,\"large-per-user\":0,\"allow\":[\"uid:7\",\"*\"]},"
+		    "\"clients\":{\"max\":9,\"max-per-user\":8,\"large\":\"0\",\"large-per-user\":\"0\",\"allow\":[\"uid:7\",\"*\"]},"
 		    "\"channel\":{\"ring\":4,\"buffers\":[\"2x64\",\"1x4096\"]},"
 		    "\"gc-timeout\":\"0s\",\"gc\":\"report\","
 		    "\"keepalive\":{\"interval\":\"10s\",\"misses\":3,\"reap-lazy\":\"never\"},"
-		    "\"trace\":{\"on\":false,\"size\":0,\"messages\":0,\"first\":false,\"saved\":0},"
+		    "\"trace\":{\"on\":false,\"size\":\"0\",\"messages\":0,\"first\":false,\"saved\":0},"
 		    "\"shm\":[\"/kv-*\"]}");
 }
 END_TEST
@@ -266,11 +266,11 @@ START_TEST(what_is_not_configured_is_null_or_empty)
 		    "\"intensity\":{\"restarts\":0,\"within\":\"0s\"},\"readiness\":\"none\","
 		    "\"start-timeout\":\"0s\",\"stop-signal\":\"SIGTERM\",\"stop-timeout\":\"0s\","
 		    "\"watchdog\":\"0s\",\"health\":null,\"after\":[],\"group-of\":null,"
-		    "\"output\":null,\"clients\":{\"max\":0,\"max-per-user\":0,\"large\":0,\"large-per-user\":0,\"allow\":[]},"
+		    "\"output\":null,\"clients\":{\"max\":0,\"max-per-user\":0,\"large\":\"0\",\"large-per-user\":\"0\",\"allow\":[]},"
 		    "\"channel\":{\"ring\":0,\"buffers\":[]},"
 		    "\"gc-timeout\":\"0s\",\"gc\":\"report\","
 		    "\"keepalive\":{\"interval\":\"0s\",\"misses\":0,\"reap-lazy\":\"0s\"},"
-		    "\"trace\":{\"on\":false,\"size\":0,\"messages\":0,\"first\":false,\"saved\":0},"
+		    "\"trace\":{\"on\":false,\"size\":\"0\",\"messages\":0,\"first\":false,\"saved\":0},"
 		    "\"shm\":[]}");
 }
 END_TEST

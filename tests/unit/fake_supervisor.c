@@ -18,6 +18,11 @@ void get_rings(struct request *request) { answer_problem(request, 501, "a fake")
 void get_handle(struct request *request) { answer_problem(request, 501, "a fake"); }
 void post_kick(struct request *request) { answer_problem(request, 501, "a fake"); }
 
+/* ---- the configuration: tests/integration/config.sh ---- */
+
+void get_config(struct request *request) { answer_problem(request, 501, "a fake"); }
+void get_app_config(struct request *request) { answer_problem(request, 501, "a fake"); }
+
 /* ---- traces: tests/integration/trace.sh ---- */
 
 void get_trace(struct request *request) { answer_problem(request, 501, "a fake"); }
