@@ -20,19 +20,28 @@ bool ep_trace_is_good(const struct ep_trace_header *header, uint64_t file_size)
 	       memchr(header->app, '\0', sizeof header->app) && memchr(header->uuid, '\0', sizeof header->uuid);
 }
 
-int ep_trace_map(struct ep_trace *out, int fd)
+int ep_trace_read_header(int fd, struct ep_trace_header *out)
 {
-	struct ep_trace_header header;   /* a copy that nobody else can change (I6) */
-	struct ep_trace trace = { 0 };
 	struct stat st;
-	void *base;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || pread(fd, &header, sizeof header, 0) != (ssize_t)sizeof header ||
-	    !ep_trace_is_good(&header, (uint64_t)st.st_size))
+	if (!S_ISREG(st.st_mode) || pread(fd, out, sizeof *out, 0) != (ssize_t)sizeof *out ||
+	    !ep_trace_is_good(out, (uint64_t)st.st_size))
 		return -EBADMSG;
-	trace.size = (size_t)st.st_size;
+	return 0;
+}
+
+int ep_trace_map(struct ep_trace *out, int fd)
+{
+	struct ep_trace_header header;
+	struct ep_trace trace = { 0 };
+	void *base;
+	int r = ep_trace_read_header(fd, &header);
+
+	if (r < 0)
+		return r;
+	trace.size = (size_t)(ep_trace_ring_at(header.table) + header.ring);
 	base = mmap(NULL, trace.size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED)
 		return -errno;

@@ -78,6 +78,8 @@ static inline uint64_t ep_trace_ring_at(uint32_t table)
 
 /* Is it one, of a file of that size? */
 bool ep_trace_is_good(const struct ep_trace_header *header, uint64_t file_size);
+/* A copy, which nobody else can change (I6). -EBADMSG: it is no trace. */
+int ep_trace_read_header(int fd, struct ep_trace_header *out);
 
 struct ep_trace {
 	struct ep_trace_header *header;

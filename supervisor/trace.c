@@ -64,19 +64,6 @@ static uint64_t ring_of(uint64_t size)
 
 /* ---- the file ---- */
 
-/* Copied, and checked: the application can write there (I6). */
-static int read_header(int fd, struct ep_trace_header *out)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || pread(fd, out, sizeof *out, 0) != (ssize_t)sizeof *out ||
-	    !ep_trace_is_good(out, (uint64_t)st.st_size))
-		return -EBADMSG;
-	return 0;
-}
-
 int trace_open(const struct app *app)
 {
 	char name[FILE_NAME_SIZE];
@@ -226,7 +213,7 @@ static bool goes_on(const struct app *app, int fd)
 {
 	struct ep_trace_header header;
 
-	return read_header(fd, &header) == 0 && header.epoch == app->epoch && header.on &&
+	return ep_trace_read_header(fd, &header) == 0 && header.epoch == app->epoch && header.on &&
 	       header.table == size_of_tables(app->service);
 }
 
@@ -292,7 +279,7 @@ static void take_up(struct app *app)
 
 	if (fd < 0)
 		return;
-	if (read_header(fd, &header) < 0) {
+	if (ep_trace_read_header(fd, &header) < 0) {
 		file_name(name, app_name(app));
 		unlinkat(app->epochd->segments, name, 0);
 		return;
@@ -357,7 +344,7 @@ json_t *trace_json(const struct app *app)
 	CLEANUP(ep_close_fd) int fd = app->trace.there ? trace_open(app) : -1;
 	const struct trace_options options = options_of(app);
 	struct ep_trace_header header;
-	json_t *file = fd >= 0 && read_header(fd, &header) == 0 ? file_json(&header) : json_null();
+	json_t *file = fd >= 0 && ep_trace_read_header(fd, &header) == 0 ? file_json(&header) : json_null();
 
 	return json_pack("{s:s, s:b, s:b, s:I, s:s, s:I, s:o, s:o}",
 			 "app", app_name(app), "on", is_wanted(app), "attached", attached_service(app) != NULL,

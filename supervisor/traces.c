@@ -112,18 +112,6 @@ static int copy_part(int to, int from, off_t at, uint64_t size)
 	return 0;
 }
 
-static int read_header(int fd, struct ep_trace_header *out)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || pread(fd, out, sizeof *out, 0) != (ssize_t)sizeof *out ||
-	    !ep_trace_is_good(out, (uint64_t)st.st_size))
-		return -EBADMSG;
-	return 0;
-}
-
 static uint64_t word(const _Atomic uint64_t *of) { return atomic_load_explicit(of, memory_order_relaxed); }
 
 /* Somebody who was fenced may write there still: what was written over while it was copied is not in it. */
@@ -131,7 +119,7 @@ static int copy_trace(int to, int from)
 {
 	struct ep_trace_header header, after;
 	uint64_t ring_at, used;
-	int r = read_header(from, &header);
+	int r = ep_trace_read_header(from, &header);
 
 	if (r < 0)
 		return r;
@@ -143,7 +131,7 @@ static int copy_trace(int to, int from)
 	/* With the fence in forget_until(): of what the old tail says, all was there. */
 	atomic_thread_fence(memory_order_seq_cst);
 	if (r == 0)
-		r = read_header(from, &after);
+		r = ep_trace_read_header(from, &after);
 	if (r < 0)
 		return r;
 	after.head = word(&header.head);

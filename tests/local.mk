@@ -305,7 +305,7 @@ EXTRA_DIST += \
 # else on stdout. The beacon is static, so that no dynamic linker is measured.
 bench_programs = tests/bench/beacon tests/bench/many tests/bench/restart \
 	tests/bench/clean tests/bench/clients tests/bench/echo tests/bench/handle tests/bench/ipc \
-	tests/bench/reaper tests/bench/recovery tests/bench/workers
+	tests/bench/large tests/bench/reaper tests/bench/recovery tests/bench/workers
 bench_cflags = -std=gnu11 -O2 $(WARN_CFLAGS)
 EXTRA_PROGRAMS = $(bench_programs)
 CLEANFILES += $(bench_programs)
@@ -349,6 +349,10 @@ tests_bench_recovery_SOURCES = tests/bench/recovery.c tests/bench/crowd.c tests/
 tests_bench_recovery_CFLAGS = $(bench_cflags)
 tests_bench_recovery_LDFLAGS =
 tests_bench_recovery_LDADD = libepochd.la
+tests_bench_large_SOURCES = tests/bench/large.c tests/bench/bench.c tests/bench/bench.h tests/bench/beacon.h
+tests_bench_large_CFLAGS = $(bench_cflags)
+tests_bench_large_LDFLAGS =
+tests_bench_large_LDADD = libepochd.la
 tests_bench_workers_SOURCES = tests/bench/workers.c tests/lib/pooled.h tests/bench/bench.c tests/bench/bench.h \
 	tests/bench/beacon.h
 tests_bench_workers_CFLAGS = $(bench_cflags)
@@ -378,13 +382,16 @@ torture:
 	@cat tests/integration/torture_api.log tests/integration/torture_recovery.log tests/integration/torture_recovery_6_1.log \
 		tests/integration/torture_supervisor.log
 
-.PHONY: bench bench-clean bench-clients bench-handle bench-ipc bench-many bench-reaper bench-recovery bench-restart \
+.PHONY: bench bench-clean bench-clients bench-handle bench-ipc bench-large bench-many bench-reaper bench-recovery bench-restart \
 	bench-workers
-bench: bench-restart bench-many bench-ipc bench-handle bench-clients bench-recovery bench-reaper bench-clean \
+bench: bench-restart bench-many bench-ipc bench-large bench-handle bench-clients bench-recovery bench-reaper bench-clean \
 	bench-workers
 bench-clients bench-handle bench-ipc bench-reaper bench-recovery:
 	@$(MAKE) $(AM_MAKEFLAGS) epochd$(EXEEXT) $(bench_programs) >&2
 	@name='$@'; tests/bench/$${name#bench-} ./epochd$(EXEEXT) tests/bench/echo
+bench-large:
+	@$(MAKE) $(AM_MAKEFLAGS) epochd$(EXEEXT) $(bench_programs) >&2
+	@tests/bench/large ./epochd$(EXEEXT) $$PWD/tests/bench/large
 bench-workers:
 	@$(MAKE) $(AM_MAKEFLAGS) epochd$(EXEEXT) $(bench_programs) tests/lib/pooled_server$(EXEEXT) >&2
 	@tests/bench/workers ./epochd$(EXEEXT) tests/lib/pooled_server

@@ -15,22 +15,23 @@ enum { ROUNDS = 9, MESSAGES_MAX = 200000 };
 struct measured {
 	const char *name;
 	size_t size;
-	bool sleeps, many;
+	bool sleeps, many, traced;
 	int other;             /* the processor of the other side; ours is 0 */
 	size_t count;          /* messages a round */
 	struct { const struct way *way; double aim; } beside[3];   /* aim 0: none */
 };
 
 static const struct measured each[] = {
-	{ "32 B, polling", 32, false, false, 1, 100000, { { &way_lines, 1.15 } } },
-	{ "1 KiB, polling", 1024, false, false, 1, 50000, { { &way_lines, 1.15 } } },
-	{ "16 KiB, polling", 16384, false, false, 1, 10000, { { &way_lines, 1.15 } } },
-	{ "32 B, polling, 128 under way", 32, false, true, 1, 200000, { { &way_lines, 1.25 } } },
-	{ "32 B, sleeping, one processor", 32, true, false, 0, 5000, { { &way_pipe, 1.1 }, { &way_unix, 0 } } },
-	{ "32 B, sleeping, two processors", 32, true, false, 1, 3000, { { &way_pipe, 1.3 }, { &way_unix, 0 } } },
-	{ "1 KiB, sleeping, one processor", 1024, true, false, 0, 5000, { { &way_pipe, 0 }, { &way_unix, 0 } } },
-	{ "16 KiB, sleeping, one processor", 16384, true, false, 0, 3000, { { &way_pipe, 0 }, { &way_unix, 0 } } },
-	{ "32 B, sleeping, 128 under way", 32, true, true, 1, 50000, { { &way_pipe, 0 }, { &way_unix, 0 } } },
+	{ "32 B, polling", 32, false, false, false, 1, 100000, { { &way_lines, 1.15 } } },
+	{ "1 KiB, polling", 1024, false, false, false, 1, 50000, { { &way_lines, 1.15 } } },
+	{ "16 KiB, polling", 16384, false, false, false, 1, 10000, { { &way_lines, 1.15 } } },
+	{ "32 B, polling, 128 under way", 32, false, true, false, 1, 200000, { { &way_lines, 1.25 } } },
+	{ .name = "32 B, polling, traced", .size = 32, .traced = true, .other = 1, .count = 100000, .beside = { { &way_lines, 0 } } },
+	{ "32 B, sleeping, one processor", 32, true, false, false, 0, 5000, { { &way_pipe, 1.1 }, { &way_unix, 0 } } },
+	{ "32 B, sleeping, two processors", 32, true, false, false, 1, 3000, { { &way_pipe, 1.3 }, { &way_unix, 0 } } },
+	{ "1 KiB, sleeping, one processor", 1024, true, false, false, 0, 5000, { { &way_pipe, 0 }, { &way_unix, 0 } } },
+	{ "16 KiB, sleeping, one processor", 16384, true, false, false, 0, 3000, { { &way_pipe, 0 }, { &way_unix, 0 } } },
+	{ "32 B, sleeping, 128 under way", 32, true, true, false, 1, 50000, { { &way_pipe, 0 }, { &way_unix, 0 } } },
 };
 
 struct result { int64_t p50[ROUNDS], p99[ROUNDS], p999[ROUNDS], rate[ROUNDS]; };
@@ -44,8 +45,9 @@ static void start(const struct measured *measured, const char *echo)
 	snprintf(config, sizeof config,
 		 "application \"echo\" {\n"
 		 "  command = { \"%s\", \"%d\", \"%d\" }  readiness = attach\n"
-		 "  channel { ring = 256  buffers = { \"64x1024\", \"64x16384\" } }\n"
-		 "}\n", echo, measured->sleeps ? EPOCHD_SLEEP : EPOCHD_BUSY, measured->other);
+		 "  channel { ring = 256  buffers = { \"64x1024\", \"64x16384\" } }  trace { on = %s }\n"
+		 "}\n", echo, measured->sleeps ? EPOCHD_SLEEP : EPOCHD_BUSY, measured->other,
+		 measured->traced ? "true" : "false");
 	bench_epochd_run(config);
 	peer.size = measured->size;
 	peer.sleeps = measured->sleeps;
