@@ -225,6 +225,16 @@ static bool is_counted(const struct known *one)
 	return atomic_load(&ep_view_slot(&view, ep_handle_index(one->handle))->owed) != one->handle;
 }
 
+/* Of its handle. Where the supervisor died before it said so, only the application has the channel, and then it is lost with
+ * that. */
+static bool has_heard(const struct known *one)
+{
+	for (int i = 0; i < CLIENTS; i++)
+		if (client[i] == one->pid)
+			return atomic_load(&control->client[i].handle) == one->handle;
+	return false;
+}
+
 /* Each client is joined in the epoch that serves, and every channel of the dead is counted. */
 static bool is_settled(void)
 {
@@ -242,7 +252,7 @@ static bool is_settled(void)
 			if (ep_handle_check(&view, known[i].handle) != EP_HANDLE_GOOD && !is_counted(&known[i]))
 				return false;
 			if (ep_handle_check(&view, known[i].handle) == EP_HANDLE_GOOD) {
-				joined++;
+				joined += has_heard(&known[i]);
 				continue;
 			}
 		}
