@@ -95,7 +95,8 @@ struct ep_producer {
 	uint64_t stamp_at;   /* position from which on the next line that has room for it is stamped; UINT64_MAX: none is */
 	int closed;          /* 0, or the error that every call gives from now on */
 	struct ep_pool *pool[EP_CLASSES_MAX];
-	const unsigned char *begin, *end;   /* of the mapping, which all buffers are in */
+	const unsigned char *begin, *end;   /* of the mapping, which all buffers are in but the large ones */
+	bool has_large;      /* so a payload may be in one of those: ep_buffer_at() looks more closely */
 };
 
 /* Of a channel that nobody has sent on; it stays where it is, and mapped, longer than *out. -ENOMEM. */
@@ -115,7 +116,7 @@ static inline bool ep_is_inside(const struct ep_producer *producer, const void *
 {
 	const unsigned char *at = memory;
 
-	return at >= producer->begin && at < producer->end;
+	return (at >= producer->begin && at < producer->end) || producer->has_large;
 }
 
 /* The buffer that begins at that address, allocated and not sent yet. -ENOENT: no buffer is there; -EINVAL:

@@ -65,9 +65,7 @@ int ep_large_add_to_producer(struct ep_channel *channel, enum ep_direction direc
 
 	if (r < 0)
 		return r;
-	/* ep_is_inside() is asked of every payload: from here on ep_buffer_at() looks more closely. */
-	producer->begin = NULL;
-	producer->end = (const unsigned char *)UINTPTR_MAX;
+	producer->has_large = true;
 	return 0;
 }
 

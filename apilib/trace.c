@@ -34,7 +34,7 @@ int ep_trace_read_header(int fd, struct ep_trace_header *out)
 
 int ep_trace_map(struct ep_trace *out, int fd)
 {
-	struct ep_trace_header header;
+	struct ep_trace_header header = { 0 };
 	struct ep_trace trace = { 0 };
 	void *base;
 	int r = ep_trace_read_header(fd, &header);

@@ -25,7 +25,7 @@ static int read_all(int fd, unsigned char *bytes, size_t size)
 		ssize_t n = pread(fd, bytes + at, size - at, (off_t)at);
 
 		if (n <= 0)
-			return n < 0 ? -errno : -EPROTO;
+			return n < 0 && errno > 0 ? -errno : -EPROTO;
 		at += (size_t)n;
 	}
 	return 0;
@@ -37,13 +37,15 @@ static int read_file(struct trace_file *file, const char *path, size_t *size, ch
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
+		return errno > 0 ? -errno : -EIO;
 	snprintf(why, why_size, "this is no trace");
 	if (!S_ISREG(st.st_mode) || st.st_size < EP_TRACE_HEADER || (uint64_t)st.st_size > size_most)
 		return -EPROTO;
 	*size = (size_t)st.st_size;
 	file->bytes = malloc(*size);
-	return file->bytes ? read_all(fd, file->bytes, *size) : -ENOMEM;
+	if (!file->bytes)
+		return -ENOMEM;
+	return read_all(fd, file->bytes, *size);
 }
 
 static uint64_t word(const _Atomic uint64_t *of) { return atomic_load_explicit(of, memory_order_relaxed); }
@@ -52,6 +54,8 @@ static int check_header(struct trace_file *file, size_t size, char *why, size_t 
 {
 	const struct ep_trace_header *header = &file->header;
 
+	if (!file->bytes || size < sizeof file->header)
+		return -EPROTO;
 	memcpy(&file->header, file->bytes, sizeof file->header);
 	if (header->magic == bswap_64(EP_TRACE_MAGIC)) {
 		snprintf(why, why_size, "this trace was made on a host of the other byte order");

@@ -65,9 +65,17 @@ static void freep(char **p)
 
 /* ---- clients ---- */
 
+static struct epochd_client *client_of(const struct replay *replay, uint32_t player)
+{
+	return player < replay->player_count ? replay->players[player].client : NULL;
+}
+
+/* All have the same. */
 static const struct epochd_type *type_of(const struct replay *replay, uint32_t number)
 {
-	return epochd_client_type(replay->players[0].client, number);
+	const struct epochd_client *client = client_of(replay, 0);
+
+	return client ? epochd_client_type(client, number) : NULL;
 }
 
 static int connect_player(struct replay *replay, uint64_t handle)
@@ -172,7 +180,7 @@ static int take(struct replay *replay, uint32_t client, const struct epochd_mess
 
 static int failed(const struct replay *replay, uint32_t client, int r)
 {
-	const char *why = epochd_client_why(replay->players[client].client);
+	const char *why = epochd_client_why(client_of(replay, client));
 
 	if (r == -ESTALE)
 		ctl_complain("%s ended amid the replay, after %" PRIu64 " messages", replay->app, replay->sent);
@@ -184,7 +192,7 @@ static int failed(const struct replay *replay, uint32_t client, int r)
 /* One message, whatever it is. EXIT_TIMEOUT: none has come, and nothing was told. */
 static int receive(struct replay *replay, uint32_t client, int64_t timeout)
 {
-	struct epochd_client *from = replay->players[client].client;
+	struct epochd_client *from = client_of(replay, client);
 	struct epochd_message message;
 	int r = epochd_receive(from, &message, timeout);
 
@@ -278,7 +286,7 @@ static int send_entry(struct replay *replay, const struct trace_entry *entry)
 		client = replay->player_count - 1;
 	if (!find_or_add(replay, client, context_of(entry->context)))
 		return ctl_no_memory();
-	while ((r = epochd_send(replay->players[client].client, replay->number_of[entry->type],
+	while ((r = epochd_send(client_of(replay, client), replay->number_of[entry->type],
 				context_of(entry->context), entry->payload, entry->size)) == -EAGAIN) {
 		r = receive(replay, client, 1000000);   /* room comes as it reads */
 		if (r && r != EXIT_TIMEOUT)

@@ -6,7 +6,7 @@ mkdir "$dir/bin" "$dir/here"
 ln -s "$EPOCHD_BUILD/epochctl" "$EPOCHD_BUILD/epochd" "$dir/bin/"
 ln -s "$EPOCHD_BUILD/contrib/examples/kv-server" "$EPOCHD_BUILD/contrib/examples/self" "$dir/here/"
 export PATH=$dir/bin:$PATH EPOCHD_RUNTIME_DIR=$runtime EPOCHD_STATE_DIR=$state
-cd "$dir/here"
+cd "$dir/here" || exit
 write_config <<END
 application "kv" { command = { "$dir/here/kv-server" }  readiness = attach }
 END

@@ -186,10 +186,13 @@ static int get(size_t size)
 
 static int try(size_t size)
 {
-	struct epochd_message none;
-	void *memory;
-	int r = epochd_receive(client, &none, 0), i = 0;   /* hears what the supervisor says, or that there is one again */
+	struct epochd_message message;
+	void *memory = NULL;
+	int r, i = 0;
 
+	/* Hears what the supervisor says, or that there is one again. */
+	while ((r = epochd_receive(client, &message, 0)) == 0)
+		epochd_release(client, &message);
 	if (r == -EAGAIN)
 		r = epochd_allocate(client, size, &memory);
 	if (r < 0)
