@@ -208,13 +208,30 @@ int trace_off(struct app *app)
 	return attached_service(app) ? tell(app, -1) : 0;
 }
 
+static bool has_same_tables(int fd, const struct service *service)
+{
+	const size_t head = sizeof(struct ep_wire_table);
+	unsigned char bytes[EP_WIRE_PACKET_MAX];
+	uint64_t at = EP_TRACE_HEADER;
+
+	for (size_t i = 0; i < service->table_count; i++) {
+		size_t size = service->tables[i]->size - head;
+
+		if (pread(fd, bytes, size, (off_t)at) != (ssize_t)size ||
+		    memcmp(bytes, service->tables[i]->bytes + head, size) != 0)
+			return false;
+		at += size;
+	}
+	return true;
+}
+
 /* The epoch has one already, of the same messages: it goes on. */
 static bool goes_on(const struct app *app, int fd)
 {
 	struct ep_trace_header header;
 
 	return ep_trace_read_header(fd, &header) == 0 && header.epoch == app->epoch && header.on &&
-	       header.table == size_of_tables(app->service);
+	       header.table == size_of_tables(app->service) && has_same_tables(fd, app->service);
 }
 
 void trace_attached(struct app *app, bool is_back)

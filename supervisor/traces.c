@@ -402,9 +402,32 @@ static bool start(struct traces *traces)
 	return traces->started;
 }
 
+/* With the lock. */
+static unsigned waiting_of(const struct traces *traces, const char *app)
+{
+	unsigned count = 0;
+
+	for (const struct job *job = traces->first; job; job = job->next)
+		count += strcmp(job->app, app) == 0;
+	return count;
+}
+
+/* The disk does not keep up with an application that crashes and crashes: memory is not filled with what waits for it. */
+static void drop(struct traces *traces, struct job *job)
+{
+	char ended[NAME_SIZE];
+
+	traces_name(ended, sizeof ended, job->app, job->epoch);
+	unlinkat(traces->epochd->segments, ended, 0);
+	job->r = -EBUSY;
+	tell(traces, job);
+	free(job);
+}
+
 void traces_save(struct traces *traces, const char *app, uint32_t epoch, unsigned keep)
 {
 	struct job *job = calloc(1, sizeof *job);
+	bool drops;
 
 	if (!job || !start(traces)) {   /* the next supervisor finds it */
 		log_error(-ENOMEM, "app %s epoch %u: its trace is not saved now", app, epoch);
@@ -415,10 +438,15 @@ void traces_save(struct traces *traces, const char *app, uint32_t epoch, unsigne
 	job->epoch = epoch;
 	job->keep = keep;
 	pthread_mutex_lock(&traces->lock);
-	*traces->end = job;
-	traces->end = &job->next;
-	pthread_cond_signal(&traces->some);
+	drops = waiting_of(traces, app) >= keep;
+	if (!drops) {
+		*traces->end = job;
+		traces->end = &job->next;
+		pthread_cond_signal(&traces->some);
+	}
 	pthread_mutex_unlock(&traces->lock);
+	if (drops)
+		drop(traces, job);
 }
 
 char *traces_path(const struct traces *traces, const char *app, uint32_t epoch)

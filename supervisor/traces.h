@@ -1,6 +1,6 @@
 /* Traces of epochs that have ended: saved by a thread, so that the loop does not wait for the disk (I9), as
- * STATE/traces/APP-EPOCH.trace; the oldest of an application go when there are too many. One that cannot be saved is
- * dropped, with a word about it: memory is not filled with them. */
+ * STATE/traces/APP-EPOCH.trace; the oldest of an application go when there are too many. One that cannot be saved, or for
+ * which as many wait already as are to be kept, is dropped, with a word about it: memory is not filled with them. */
 #ifndef EPOCHD_TRACES_H
 #define EPOCHD_TRACES_H
 

@@ -281,6 +281,7 @@ integration_tests = \
 	tests/integration/torture_supervisor.sh \
 	tests/integration/torture_supervisor_6_1.sh \
 	tests/integration/trace.sh \
+	tests/integration/trace_slow_disk.sh \
 	tests/integration/tracepoints.sh \
 	tests/integration/unheard.sh \
 	tests/integration/unit_verify.sh \

@@ -1,4 +1,4 @@
-/* Faults of a disk, for whatever has "epochd.db" in its path, and nothing else. Preloaded into the real
+/* Faults of a disk, for whatever has "epochd.db" or ".trace" in its path, and nothing else. Preloaded into the real
  * programs, or linked into a unit test. The environment is read at each call, so that a test can switch
  * a fault on and off by making and removing a file, also in a process that runs.
  *
@@ -37,7 +37,7 @@ static int is_database(int fd)
 	if (length < 0)
 		return 0;
 	path[length] = '\0';
-	return strstr(path, "epochd.db") && (!under || strncmp(path, under, strlen(under)) == 0);
+	return (strstr(path, "epochd.db") || strstr(path, ".trace")) && (!under || strncmp(path, under, strlen(under)) == 0);
 }
 
 static void sleep_ms(long ms)
