@@ -129,12 +129,14 @@ static int receive(int socket, union ep_wire_packet *out, void *control, size_t 
 	struct iovec part = { out, sizeof *out };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
 				  .msg_controllen = control_size };
+	bool reset = false;
 	ssize_t n;
 
 	*fd_count = 0;
+	/* Who closes with something unread resets us. That is said once, and first: what he said before is there still. */
 	do
 		n = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
+	while (n < 0 && (errno == EINTR || (errno == ECONNRESET && !reset && (reset = true))));
 	if (n < 0)
 		return -errno;
 	*fd_count = take_fds(&message, fds, most);

@@ -139,6 +139,22 @@ START_TEST(a_packet_too_large_is_refused)
 END_TEST
 
 /* I9: whoever does not read holds nobody up, and whoever is gone raises no signal. */
+/* Its last words are there still. */
+START_TEST(who_closes_with_something_unread_is_heard)
+{
+	struct ep_wire_goodbye goodbye = { ep_wire_make(EP_WIRE_GOODBYE, sizeof goodbye) };
+	struct ep_wire_ping ping = { ep_wire_make(EP_WIRE_PING, sizeof ping), 1 };
+
+	ck_assert_int_eq(ep_wire_send(peer[1], &ping, NULL, 0), 0);
+	ck_assert_int_eq(ep_wire_send(peer[0], &goodbye, NULL, 0), 0);
+	close(peer[0]);
+	ck_assert_int_eq(receive(0), 1);
+	ck_assert_uint_eq(packet.head.kind, EP_WIRE_GOODBYE);
+	ck_assert_int_eq(receive(0), 0);
+	peer[0] = dup(peer[1]);   /* for tear_down() */
+}
+END_TEST
+
 START_TEST(sending_never_waits)
 {
 	struct ep_wire_hello sent = hello();
@@ -163,6 +179,7 @@ static void fill(TCase *tcase)
 	tcase_add_loop_test(tcase, what_is_no_packet_is_refused, 0, ARRAY_SIZE(spoiled));
 	tcase_add_test(tcase, a_text_without_end_is_refused);
 	tcase_add_test(tcase, a_packet_too_large_is_refused);
+	tcase_add_test(tcase, who_closes_with_something_unread_is_heard);
 	tcase_add_test(tcase, sending_never_waits);
 }
 
