@@ -53,6 +53,7 @@ struct app {
 	bool strays;                 /* swept before the first start: no end of ours */
 	bool is_old_news;            /* its end was told by the supervisor before us */
 	enum found found;            /* by app_recover(), for app_resume() */
+	bool to_resume;              /* app_resume() is yet to come: until then nobody starts it (I7) */
 	bool removed;                /* not configured any more: goes when it is down */
 	bool again;                  /* start the next as soon as this one is gone, whatever the policy */
 	bool uncounted;              /* that next start is none of the restarts: it was stopped before */

@@ -574,6 +574,7 @@ static void start_for_run(struct app *app)
 
 void app_resume(struct app *app)
 {
+	app->to_resume = false;
 	if (app->epochd->run_mode)
 		start_for_run(app);
 	awaited_load(app, app->found == FOUND_ALIVE ? app->epoch : 0);

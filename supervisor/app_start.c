@@ -445,7 +445,7 @@ bool app_expects(const struct app *app)
 
 void app_try_start(struct app *app)
 {
-	if (app->epochd->shutting_down || !app->wanted || app->removed || app_runs(app))
+	if (app->epochd->shutting_down || !app->wanted || app->removed || app->to_resume || app_runs(app))
 		return;
 	if (app->fatal) {
 		if (app->state != APP_FATAL)

@@ -282,6 +282,9 @@ int recovery_look(struct epochd *epochd, const struct found_at_start *at_start)
 
 void recovery_go_on(struct epochd *epochd)
 {
+	/* One that goes on lets go the others of its group, which may have left something behind. */
+	for (size_t i = 0; i < epochd->app_count; i++)
+		epochd->apps[i]->to_resume = true;
 	group_recover(epochd);
 	trace_recover(epochd);
 	/* Nobody listens there any more; for one that lives it is bound again. */

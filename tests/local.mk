@@ -259,6 +259,7 @@ integration_tests = \
 	tests/integration/refusals.sh \
 	tests/integration/reload.sh \
 	tests/integration/resume.sh \
+	tests/integration/resume_group.sh \
 	tests/integration/rings.sh \
 	tests/integration/run_as_init.sh \
 	tests/integration/runtime_directory.sh \
