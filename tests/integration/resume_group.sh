@@ -4,6 +4,7 @@
 . "${0%/*}/written.sh"
 group()   # BACKOFF-OF-THE-FIRST
 {
+	# shellcheck disable=SC2119  # its arguments are its own
 	write_config <<-END
 	group "g" { strategy = one-for-all }
 	$(for name in a b c; do
