@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "apilib/fd.h"
+#include "supervisor/freep.h"
 #include "supervisor/kernel.h"
 
 #define CGROUP2_MAGIC 0x63677270
@@ -26,7 +27,6 @@ struct cgroups {
 	int fd;
 };
 
-static void free_text(char **text) { free(*text); }
 static void close_file(FILE **file)
 {
 	if (*file)
@@ -39,7 +39,7 @@ static void close_file(FILE **file)
 static char *find_mount(char **root)
 {
 	CLEANUP(close_file) FILE *file = fopen("/proc/self/mountinfo", "re");
-	CLEANUP(free_text) char *line = NULL;
+	CLEANUP(freep) char *line = NULL;
 	char *mounted = NULL, *point = NULL;
 	size_t size = 0;
 
@@ -60,7 +60,7 @@ static char *find_mount(char **root)
 static char *find_own(void)
 {
 	CLEANUP(close_file) FILE *file = fopen("/proc/self/cgroup", "re");
-	CLEANUP(free_text) char *line = NULL;
+	CLEANUP(freep) char *line = NULL;
 	size_t size = 0;
 
 	while (file && getline(&line, &size, file) > 0) {
@@ -74,9 +74,9 @@ static char *find_own(void)
 /* Directory of our own cgroup, malloc'ed; NULL: not to be seen. */
 static char *own_directory(void)
 {
-	CLEANUP(free_text) char *root = NULL;
-	CLEANUP(free_text) char *point = find_mount(&root);
-	CLEANUP(free_text) char *own = point ? find_own() : NULL;
+	CLEANUP(freep) char *root = NULL;
+	CLEANUP(freep) char *point = find_mount(&root);
+	CLEANUP(freep) char *own = point ? find_own() : NULL;
 	const char *below = own;
 	char *path;
 
@@ -97,8 +97,8 @@ static char *own_directory(void)
 /* How /proc/PID/cgroup names the directory of this fd, malloc'ed; NULL: it is on another mount. */
 static char *name_in_tree(int fd)
 {
-	CLEANUP(free_text) char *root = NULL;
-	CLEANUP(free_text) char *point = find_mount(&root);
+	CLEANUP(freep) char *root = NULL;
+	CLEANUP(freep) char *point = find_mount(&root);
 	char link[40], path[4096], *name;
 	size_t length = point ? strlen(point) : 0;
 	ssize_t n;
@@ -159,7 +159,7 @@ static bool is_instances(const char *path, const char *name)
 static int use_setting(struct cgroups *cgroups, const char *setting, const char *recorded,
 		       const char *name)
 {
-	CLEANUP(free_text) char *own = NULL;
+	CLEANUP(freep) char *own = NULL;
 	bool automatic = strcmp(setting, "auto") == 0;
 
 	if (automatic && recorded && is_instances(recorded, name)) {
@@ -434,7 +434,7 @@ int cgroup_kill(int cgroup, const struct kernel *kernel)
  * may make a directory of any name there. */
 int cgroup_has(int cgroup, const struct cgroups *cgroups, const char *app, pid_t pid)
 {
-	CLEANUP(free_text) char *line = NULL;
+	CLEANUP(freep) char *line = NULL;
 	CLEANUP(close_file) FILE *file = NULL;
 	size_t size = 0, name_length, app_length = strlen(app);
 	char file_name[40];

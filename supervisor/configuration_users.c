@@ -9,13 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "supervisor/freep.h"
+
 #define NSS_BUFFER_MAX ((size_t)4 << 20)   /* a group of ten thousand members */
 #define GROUPS_MAX 65536                   /* the kernel's NGROUPS_MAX */
-
-static void freep(char **p)
-{
-	free(*p);
-}
 
 static void replace(struct load *load, char **field, const char *value)
 {

@@ -17,6 +17,7 @@
 #include "supervisor/app.h"
 #include "supervisor/configuration.h"
 #include "supervisor/epochd.h"
+#include "supervisor/freep.h"
 #include "supervisor/latency.h"
 #include "supervisor/messages.h"
 #include "supervisor/metrics.h"
@@ -37,11 +38,6 @@ struct route {
 static struct epochd *epochd_of(const struct request *request)
 {
 	return request->parked.listener->control->epochd;
-}
-
-static void freep(char **p)
-{
-	free(*p);
 }
 
 /* ---- documents ---- */

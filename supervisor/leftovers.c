@@ -15,6 +15,7 @@
 
 #include "supervisor/cgroups.h"
 #include "supervisor/clock.h"
+#include "supervisor/freep.h"
 #include "supervisor/identity.h"
 #include "supervisor/kernel.h"
 
@@ -38,11 +39,6 @@ struct pass {
 static void pass_free(struct pass *pass)
 {
 	free(pass->seen);
-}
-
-static void free_text(char **text)
-{
-	free(*text);
 }
 
 static bool is_main(const struct leftovers *leftovers, pid_t pid)
@@ -241,7 +237,7 @@ static enum mark mark_refused(pid_t pid, int tries)
  * once more if the exec was over when we asked. */
 static enum mark mark_by_token(pid_t pid, const char *token)
 {
-	CLEANUP(free_text) char *text = NULL;
+	CLEANUP(freep) char *text = NULL;
 	struct process_stat stat = { 0 };
 	ssize_t size;
 	enum mark mark;

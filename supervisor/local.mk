@@ -59,6 +59,7 @@ libsupervisor_la_SOURCES = \
 	%D%/events.h \
 	%D%/fault.c \
 	%D%/fault.h \
+	%D%/freep.h \
 	%D%/groups.c \
 	%D%/health.c \
 	%D%/health.h \

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "supervisor/freep.h"
 #include "supervisor/log.h"
 
 enum {
@@ -21,11 +22,6 @@ enum {
 };
 
 static const int64_t ROTATE_AGAIN_NS = 1000000000;
-
-static void freep(char **text)
-{
-	free(*text);
-}
 
 static size_t least(uint64_t a, uint64_t b)
 {

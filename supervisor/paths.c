@@ -9,10 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void freep(char **p)
-{
-	free(*p);
-}
+#include "supervisor/freep.h"
 
 static const char *variable(const char *name)
 {

@@ -11,11 +11,7 @@
 #include "supervisor/ctl/ctl.h"
 #include "supervisor/ctl/from_json.h"
 #include "supervisor/ctl/text.h"
-
-static void freep(char **p)
-{
-	free(*p);
-}
+#include "supervisor/freep.h"
 
 static void close_client(struct epochd_client **client)
 {

@@ -7,18 +7,9 @@
 #include "supervisor/ctl/ctl.h"
 #include "supervisor/ctl/table.h"
 #include "supervisor/ctl/text.h"
+#include "supervisor/freep.h"
 
 /* epochctl: clients, rings, handle, kick. */
-
-static void freep(char **p)
-{
-	free(*p);
-}
-
-static void free_table(struct table **table)
-{
-	table_free(*table);
-}
 
 /* NULL, or the one that a second argument names. */
 static bool is_other(const json_t *item, int argc, char **argv)
@@ -42,7 +33,7 @@ int ctl_show_clients(struct ctl *ctl, int argc, char **argv)
 		{ "SINCE", false }, { "SENT", true }, { "RECEIVED", true },
 	};
 	CLEANUP(answer_clear) struct answer answer = { 0 };
-	CLEANUP(free_table) struct table *table = NULL;
+	CLEANUP(table_freep) struct table *table = NULL;
 	const json_t *client;
 	char since[32];
 	size_t i;
@@ -121,7 +112,7 @@ int ctl_show_rings(struct ctl *ctl, int argc, char **argv)
 		{ "OVERDUE", true }, { "COLLECTED", true },
 	};
 	CLEANUP(answer_clear) struct answer answer = { 0 };
-	CLEANUP(free_table) struct table *table = NULL;
+	CLEANUP(table_freep) struct table *table = NULL;
 	const json_t *ring, *class;
 	size_t i, j;
 	int r = ctl_ask_app(ctl, "GET", argv[0], "rings", &answer);

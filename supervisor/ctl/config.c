@@ -7,16 +7,7 @@
 
 #include "supervisor/ctl/ctl.h"
 #include "supervisor/ctl/text.h"
-
-static void freep(char **p)
-{
-	free(*p);
-}
-
-static void free_table(struct table **table)
-{
-	table_free(*table);
-}
+#include "supervisor/freep.h"
 
 static char *words_of(const json_t *value)
 {
@@ -28,7 +19,7 @@ static char *words_of(const json_t *value)
 static int show(struct ctl *ctl, const json_t *answer)
 {
 	static const struct table_column columns[] = { { "KEY", false }, { "VALUE", false }, { "FROM", false } };
-	CLEANUP(free_table) struct table *table = NULL;
+	CLEANUP(table_freep) struct table *table = NULL;
 	const json_t *value;
 	size_t i;
 

@@ -14,15 +14,11 @@
 #include "supervisor/ctl/instance.h"
 #include "supervisor/ctl/offline.h"
 #include "supervisor/ctl/text.h"
+#include "supervisor/freep.h"
 #include "supervisor/paths.h"
 
 enum { PAGE_MAX = 1000 };
 static const double patience = 30;   /* seconds, for what is answered at once */
-
-static void freep(char **p)
-{
-	free(*p);
-}
 
 static void config_freep(struct config **config)
 {

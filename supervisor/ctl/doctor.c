@@ -9,13 +9,9 @@
 #include "supervisor/ctl/examine.h"
 #include "supervisor/ctl/instance.h"
 #include "supervisor/ctl/text.h"
+#include "supervisor/freep.h"
 
 /* epochctl doctor: what is wrong, and what would mend it. */
-
-static void freep(char **p)
-{
-	free(*p);
-}
 
 static void freej(json_t **json)
 {

@@ -7,11 +7,6 @@
 #include "supervisor/ctl/ctl.h"
 #include "supervisor/ctl/text.h"
 
-static void free_table(struct table **table)
-{
-	table_free(*table);
-}
-
 /* "850ns" "12.3us" "4.5ms" "2.1s" */
 static const char *time_text(char buffer[32], double ns)
 {
@@ -51,7 +46,7 @@ static int show(struct ctl *ctl, const json_t *answer, const char *name)
 		{ "MESSAGE", false }, { "WHAT", false }, { "TIMED", true }, { "MEAN", true }, { "P50", true },
 		{ "P90", true }, { "P99", true }, { "P99.9", true }, { "MAX", true },
 	};
-	CLEANUP(free_table) struct table *table = NULL;
+	CLEANUP(table_freep) struct table *table = NULL;
 	const json_t *message;
 	bool found = false;
 	size_t i;

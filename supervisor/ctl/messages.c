@@ -8,16 +8,7 @@
 
 #include "supervisor/ctl/ctl.h"
 #include "supervisor/ctl/text.h"
-
-static void freep(char **p)
-{
-	free(*p);
-}
-
-static void free_table(struct table **table)
-{
-	table_free(*table);
-}
+#include "supervisor/freep.h"
 
 static bool is_set(const json_t *object, const char *key)
 {
@@ -45,7 +36,7 @@ static int show(struct ctl *ctl, const json_t *answer)
 		{ "ID", true }, { "NAME", false }, { "CRC", false }, { "SIZE", true }, { "VERSION", false },
 		{ "CALL", false }, { "RECEIVED", true }, { "SENT", true }, { "ERRORS", true }, { "LAYOUT", false },
 	};
-	CLEANUP(free_table) struct table *table = NULL;
+	CLEANUP(table_freep) struct table *table = NULL;
 	const json_t *message;
 	size_t i;
 

@@ -9,15 +9,11 @@
 #include "supervisor/ctl/explain.h"
 #include "supervisor/ctl/status.h"
 #include "supervisor/ctl/text.h"
+#include "supervisor/freep.h"
 
 /* epochctl: stats, incarnations, events, explain. */
 
 enum { LIMIT_DEFAULT = 20, EXPLAIN_MAX = 1000 };
-
-static void freep(char **p)
-{
-	free(*p);
-}
 
 /* ---- stats ---- */
 

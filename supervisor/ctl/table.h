@@ -21,6 +21,11 @@ struct table;
 int table_new(struct table **out, const struct table_column *columns, size_t count);
 void table_free(struct table *table);   /* NULL is fine */
 
+static inline void table_freep(struct table **table)   /* for CLEANUP */
+{
+	table_free(*table);
+}
+
 /* Begins a row; the cells follow from left to right, cells that are missing stay empty. */
 int table_row(struct table *table);
 /* The text is made harmless and copied; NULL or "" is shown as "-". -ENOMEM. */

@@ -14,11 +14,7 @@
 
 #include "apilib/fd.h"
 #include "supervisor/ctl/text.h"
-
-static void freep(char **p)
-{
-	free(*p);
-}
+#include "supervisor/freep.h"
 
 void trace_close_file(struct trace_file **file)
 {

@@ -15,6 +15,7 @@
 #include "supervisor/ctl/from_json.h"
 #include "supervisor/ctl/text.h"
 #include "supervisor/ctl/trace.h"
+#include "supervisor/freep.h"
 
 enum { ASKED_BUCKETS = 1 << 16, SAID = 20, MISSED_IN_A_ROW = 3 };
 
@@ -57,11 +58,6 @@ struct replay {
 	unsigned missed_in_a_row;
 	json_t *differences;             /* the first of them */
 };
-
-static void freep(char **p)
-{
-	free(*p);
-}
 
 /* ---- clients ---- */
 

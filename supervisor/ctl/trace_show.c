@@ -11,15 +11,11 @@
 #include "supervisor/ctl/from_json.h"
 #include "supervisor/ctl/text.h"
 #include "supervisor/ctl/trace.h"
+#include "supervisor/freep.h"
 
 static const char *const kinds[] = {
 	[EP_TRACE_RECEIVED] = "received", [EP_TRACE_SENT] = "sent", [EP_TRACE_UNSENT] = "unsent",
 };
-
-static void freep(char **p)
-{
-	free(*p);
-}
 
 /* NULL: only its begin is there, or it was not sent. */
 static char *fields_of(const struct trace_file *file, const struct trace_entry *entry)

@@ -7,13 +7,9 @@
 
 #include "supervisor/ctl/ctl.h"
 #include "supervisor/ctl/text.h"
+#include "supervisor/freep.h"
 
 /* epochctl: what a person asks for. */
-
-static void freep(char **p)
-{
-	free(*p);
-}
 
 /* How long we wait for the answer itself: the supervisor times ?wait, we only notice a hang. */
 static double patience(const struct ctl *ctl)

@@ -9,14 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "apilib/epochd.h"
-
-#define ADD(FIELD, ARRAY) ARRAY(u32, terms, 4)
-#define SUM(FIELD, ARRAY) FIELD(u64, sum)
-#define ADD_LIST(MESSAGE) \
-	MESSAGE(add, "alpha.add", ADD, EPOCHD_CALLABLE) \
-	MESSAGE(sum, "alpha.sum", SUM, 0)
-EPOCHD_MESSAGES(alpha, ADD_LIST)
+#include "tests/lib/alpha.h"
 
 int main(int argc, char **argv)
 {

@@ -6,14 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "apilib/epochd.h"
-
-#define ADD(FIELD, ARRAY) ARRAY(u32, terms, 4)
-#define SUM(FIELD, ARRAY) FIELD(u64, sum)
-#define LIST(MESSAGE) \
-	MESSAGE(add, "alpha.add", ADD, EPOCHD_CALLABLE) \
-	MESSAGE(sum, "alpha.sum", SUM, 0)
-EPOCHD_MESSAGES(alpha, LIST)
+#include "tests/lib/alpha.h"
 
 enum { ROUNDS = 100, BATCH = 5 };
 
